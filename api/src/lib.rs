@@ -1,0 +1,23 @@
+//! The vocabulary of Peapod and the door to its API: objects, selectors, errors, clocks, and the client every component uses.
+
+pub mod backend;
+pub mod cache;
+pub mod client;
+pub mod clock;
+pub mod event;
+pub mod field;
+pub mod manifest;
+pub mod object;
+pub mod quantity;
+pub mod resource;
+pub mod selector;
+pub mod status;
+pub mod watch;
+
+pub use backend::{Backend, Reply, Request, User, Verb};
+pub use cache::Cache;
+pub use client::Client;
+pub use clock::Clock;
+pub use object::{Key, Object, Revision};
+pub use resource::Resource;
+pub use status::Status;

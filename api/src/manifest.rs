@@ -1,0 +1,229 @@
+//! Reads manifests as kubectl does: YAML or JSON, many documents in one text, lists taken apart.
+//!
+//! The rules are those of the YAML 1.1 reader behind kubectl, where `yes` is a boolean and `0644` is
+//! octal, made strict: a key that is set twice is an error. Every value knows the line it stands on.
+
+use serde_json::Value;
+
+mod json;
+mod scalar;
+mod tree;
+mod yaml;
+
+/// Larger than every collection of custom resource definitions in use.
+const TEXT_LIMIT_BYTES: usize = 32 << 20;
+/// Deeper than every schema in use; shallow enough to walk values by recursion.
+const DEPTH_LIMIT: usize = 100;
+
+/// One object of a manifest.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The object.
+    pub value: Value,
+    /// The line of the text it starts on; the first is 1.
+    pub line: usize,
+    /// The name of the text, as given.
+    pub source: String,
+    lines: tree::Lines,
+}
+
+impl Document {
+    /// The line of a field, such as `spec.containers[0].image` or `metadata.labels[a.b/c]`. The line
+    /// of the closest parent if the field is not written; none if not even its first parent is.
+    pub fn line_of(&self, path: &str) -> Option<usize> {
+        if path.is_empty() {
+            Some(self.line)
+        } else {
+            self.lines.line_of(path)
+        }
+    }
+}
+
+/// The text is not a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {problem}")]
+pub struct ManifestError {
+    /// The name of the text, as given.
+    pub file: String,
+    /// The line that is wrong; the first is 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a line of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Neither YAML nor JSON.
+    #[error("{0}")]
+    Syntax(String),
+    /// A character below the space, other than tabs and line breaks.
+    #[error("control characters are not allowed")]
+    ControlCharacter,
+    /// An object with the same key twice.
+    #[error("key {0:?} already set in map")]
+    KeyAlreadySet(String),
+    /// A key that cannot be the name of a field.
+    #[error("a key must be a string, a number or a boolean, found {0}")]
+    Key(&'static str),
+    /// `<<` with something else than objects.
+    #[error("map merge requires map or sequence of maps as the value")]
+    Merge,
+    /// A document that is not an object.
+    #[error("a manifest must be an object, found {0}")]
+    NotAnObject(&'static str),
+    /// A number without a value that JSON can write.
+    #[error("{0} cannot be written in JSON")]
+    NotFinite(String),
+    /// An integer that does not fit in 64 bits.
+    #[error("integer {0} is out of range")]
+    IntegerRange(String),
+    /// A scalar that is not what its tag says.
+    #[error("cannot decode {text:?} as a !!{tag}")]
+    Tag {
+        /// The scalar.
+        text: String,
+        /// The name of the tag.
+        tag: String,
+    },
+    /// Base64 marked as such; the fields of Kubernetes hold it as plain strings.
+    #[error("!!binary is not supported, write the base64 text without the tag")]
+    Binary,
+    /// An alias within the value of its own anchor.
+    #[error("the value of the anchor contains itself")]
+    AliasOfItself,
+    /// Aliases which expand to much more than the text.
+    #[error("document contains excessive aliasing")]
+    ExcessiveAliasing,
+    /// Too many collections within one another.
+    #[error("nested deeper than {DEPTH_LIMIT} levels")]
+    TooDeep,
+    /// Too long a text.
+    #[error("larger than {} MiB", TEXT_LIMIT_BYTES >> 20)]
+    TooLarge,
+}
+
+/// A problem and its line.
+#[derive(Debug)]
+struct Wrong {
+    line: usize,
+    problem: Problem,
+}
+
+impl Wrong {
+    fn new(line: usize, problem: Problem) -> Self {
+        Self { line, problem }
+    }
+}
+
+/// Reads all objects of a text. Its name is that of the file, for messages.
+pub fn read(source_name: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
+    read_documents(source_name, text).map_err(|Wrong { line, problem }| ManifestError {
+        file: source_name.to_owned(),
+        line,
+        problem,
+    })
+}
+
+fn read_documents(source: &str, text: &str) -> Result<Vec<Document>, Wrong> {
+    if text.len() > TEXT_LIMIT_BYTES {
+        return Err(Wrong::new(1, Problem::TooLarge));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let roots = if starts_as_json(text) {
+        // YAML may start like this as well. Where it is neither, JSON was probably meant.
+        json::read(text).or_else(|wrong| yaml::read(text).map_err(|_| wrong))
+    } else {
+        yaml::read(text)
+    }?;
+    let mut documents = Vec::new();
+    for (line, tree) in roots {
+        take_apart(
+            Document {
+                value: tree.value,
+                line,
+                source: source.to_owned(),
+                lines: tree.lines,
+            },
+            &mut documents,
+        )?;
+    }
+    Ok(documents)
+}
+
+fn starts_as_json(text: &str) -> bool {
+    let inside = text.trim_start().strip_prefix('{');
+    inside.is_some_and(|inside| inside.trim_start().starts_with(['"', '}']))
+}
+
+/// Adds the document, or its items if it is a list. An empty document is none.
+fn take_apart(mut document: Document, documents: &mut Vec<Document>) -> Result<(), Wrong> {
+    let object = match &mut document.value {
+        Value::Null => return Ok(()),
+        Value::Object(object) => object,
+        other => {
+            return Err(Wrong::new(
+                document.line,
+                Problem::NotAnObject(kind_of(other)),
+            ));
+        }
+    };
+    let kind = object
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let Some(item_kind) = kind.strip_suffix("List").map(str::to_owned) else {
+        documents.push(document);
+        return Ok(());
+    };
+    let items = match object.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        Some(Value::Null) => Vec::new(),
+        other => {
+            if let Some(items) = other {
+                object.insert("items".to_owned(), items);
+            }
+            documents.push(document);
+            return Ok(());
+        }
+    };
+    let api_version = object.get("apiVersion").cloned();
+    for (value, place) in items.into_iter().zip(document.lines.items_of("items")) {
+        let source = document.source.clone();
+        let mut item = Document {
+            value,
+            line: place.line,
+            source,
+            lines: place.lines,
+        };
+        adopt_type(&mut item.value, &item_kind, api_version.as_ref());
+        take_apart(item, documents)?;
+    }
+    Ok(())
+}
+
+/// Items of a typed list, such as a `PodList`, may leave out what the list says about them.
+fn adopt_type(item: &mut Value, kind: &str, api_version: Option<&Value>) {
+    let (Value::Object(item), Some(api_version)) = (item, api_version) else {
+        return;
+    };
+    let is_typed = item.contains_key("kind") || item.contains_key("apiVersion");
+    if !kind.is_empty() && !is_typed {
+        item.insert("kind".to_owned(), kind.into());
+        item.insert("apiVersion".to_owned(), api_version.clone());
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests;
