@@ -32,10 +32,7 @@ impl User {
     pub fn component(name: &str) -> Arc<Self> {
         Arc::new(Self {
             name: format!("system:peapod:{name}"),
-            groups: vec![
-                "system:masters".to_owned(),
-                "system:authenticated".to_owned(),
-            ],
+            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
         })
     }
 }
@@ -223,10 +220,7 @@ impl std::fmt::Debug for Answer {
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
-        Self {
-            answer,
-            warnings: Vec::new(),
-        }
+        Self { answer, warnings: Vec::new() }
     }
 }
 

@@ -7,7 +7,7 @@ mod feed;
 mod snapshot;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -32,10 +32,7 @@ pub struct Change {
 impl Change {
     /// The newest state there is.
     pub fn object(&self) -> &Object {
-        self.new
-            .as_ref()
-            .or(self.old.as_ref())
-            .expect("a change has a state before or after")
+        self.new.as_ref().or(self.old.as_ref()).expect("a change has a state before or after")
     }
 
     /// Both states there may be, for indexes in which an object moves.
@@ -50,6 +47,17 @@ pub type Subscriber = Box<dyn Fn(&Change) + Send + Sync>;
 /// The objects of some resources, kept up to date while the owner of its tasks lives. A clone is a reference.
 #[derive(Clone)]
 pub struct Cache(Arc<BTreeMap<Resource, Shelf>>);
+
+/// A cache as its own subscribers may hold it, without keeping it alive.
+#[derive(Clone)]
+pub struct WeakCache(Weak<BTreeMap<Resource, Shelf>>);
+
+impl WeakCache {
+    /// The cache, if anybody still holds it.
+    pub fn upgrade(&self) -> Option<Cache> {
+        self.0.upgrade().map(Cache)
+    }
+}
 
 /// One resource in the cache.
 struct Shelf {
@@ -107,6 +115,11 @@ impl Cache {
         CacheBuilder::default()
     }
 
+    /// The cache without keeping it alive, for subscribers that read other resources.
+    pub fn downgrade(&self) -> WeakCache {
+        WeakCache(Arc::downgrade(&self.0))
+    }
+
     /// All objects of a resource at one moment.
     ///
     /// # Panics
@@ -135,10 +148,7 @@ impl Cache {
         let shelf = self.shelf(resource);
         let mut subscribers = lock(&shelf.subscribers);
         for object in shelf.snapshot.load().iter() {
-            subscriber(&Change {
-                old: None,
-                new: Some(object.clone()),
-            });
+            subscriber(&Change { old: None, new: Some(object.clone()) });
         }
         subscribers.push(subscriber);
     }
@@ -174,8 +184,7 @@ impl Shelf {
             subscribers.iter().for_each(|subscriber| subscriber(change));
         }
         drop(subscribers);
-        self.reached
-            .send_modify(|reached| *reached = Some(revision.max(reached.unwrap_or_default())));
+        self.reached.send_modify(|reached| *reached = Some(revision.max(reached.unwrap_or_default())));
     }
 }
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::backend::{
-    Answer, Backend, Body, DeleteOptions, ListOptions, ObjectList, Patch, Reply, Request, User,
-    Verb, WatchOptions, WriteOptions,
+    Answer, Backend, Body, DeleteOptions, ListOptions, ObjectList, Patch, Reply, Request, User, Verb,
+    WatchOptions, WriteOptions,
 };
 use crate::object::{Key, Object};
 use crate::resource::Resource;
@@ -29,10 +29,7 @@ impl Client {
 
     /// The same backend in the name of another user.
     pub fn with_user(&self, user: Arc<User>) -> Self {
-        Self {
-            backend: Arc::clone(&self.backend),
-            user,
-        }
+        Self { backend: Arc::clone(&self.backend), user }
     }
 
     /// Reads one object.
@@ -47,9 +44,7 @@ impl Client {
         namespace: &str,
         options: ListOptions,
     ) -> Result<ObjectList, Status> {
-        let reply = self
-            .call(resource, Key::new(namespace, ""), "", Verb::List(options))
-            .await?;
+        let reply = self.call(resource, Key::new(namespace, ""), "", Verb::List(options)).await?;
         match reply.answer {
             Answer::List(list) => Ok(list),
             other => Err(unexpected(&other)),
@@ -63,9 +58,7 @@ impl Client {
         namespace: &str,
         options: WatchOptions,
     ) -> Result<WatchStream, Status> {
-        let reply = self
-            .call(resource, Key::new(namespace, ""), "", Verb::Watch(options))
-            .await?;
+        let reply = self.call(resource, Key::new(namespace, ""), "", Verb::Watch(options)).await?;
         match reply.answer {
             Answer::Watch(stream) => Ok(stream),
             other => Err(unexpected(&other)),
@@ -128,10 +121,7 @@ impl Client {
         key: &Key,
         options: DeleteOptions,
     ) -> Result<Object, Status> {
-        object(
-            self.call(resource, key.clone(), "", Verb::Delete(options))
-                .await?,
-        )
+        object(self.call(resource, key.clone(), "", Verb::Delete(options)).await?)
     }
 
     /// Any request, with the warnings of its reply.
@@ -144,15 +134,7 @@ impl Client {
     ) -> Result<Reply, Status> {
         let user = Arc::clone(&self.user);
         let resource = resource.clone();
-        self.backend
-            .call(Request {
-                user,
-                resource,
-                key,
-                subresource,
-                verb,
-            })
-            .await
+        self.backend.call(Request { user, resource, key, subresource, verb }).await
     }
 }
 

@@ -28,10 +28,7 @@ impl Clock {
     ///
     /// Must be called inside a tokio runtime.
     pub fn virtual_from(start: Timestamp) -> Self {
-        Self(Source::Virtual {
-            start,
-            origin: Instant::now(),
-        })
+        Self(Source::Virtual { start, origin: Instant::now() })
     }
 
     /// Whether time is virtual, so that all work must stay on the one thread of its runtime.
@@ -62,20 +59,13 @@ impl Clock {
 
 /// `time` later by `span`, or the end of time.
 pub fn add(time: Timestamp, span: Duration) -> Timestamp {
-    SignedDuration::try_from(span)
-        .ok()
-        .and_then(|span| time.checked_add(span).ok())
-        .unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(span).ok().and_then(|span| time.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// The time left from `now` to `deadline`; none if it has passed.
 pub fn until(now: Timestamp, deadline: Timestamp) -> Option<Duration> {
     let left = deadline.duration_since(now);
-    if left.is_positive() {
-        left.try_into().ok()
-    } else {
-        None
-    }
+    if left.is_positive() { left.try_into().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -85,25 +85,16 @@ pub struct Series {
 
 /// The namespace in which the events of an object are kept.
 pub fn namespace_of(involved: &Involved) -> &str {
-    if involved.namespace.is_empty() {
-        "default"
-    } else {
-        &involved.namespace
-    }
+    if involved.namespace.is_empty() { "default" } else { &involved.namespace }
 }
 
 /// The Event object that says it: `component` saw it last at `now`.
-pub fn to_value(
-    occurrence: &Occurrence,
-    series: &Series,
-    component: &str,
-    now: Timestamp,
-) -> Value {
+pub fn to_value(occurrence: &Occurrence, series: &Series, component: &str, now: Timestamp) -> Value {
     let involved = &occurrence.involved;
     json!({
         "apiVersion": EVENTS.api_version(),
         "kind": EVENTS.kind,
-        "metadata": {"namespace": namespace_of(involved)},
+        "metadata": {"name": series.name, "namespace": namespace_of(involved)},
         "involvedObject": {
             "apiVersion": involved.api_version,
             "kind": involved.kind,
@@ -125,8 +116,5 @@ pub fn to_value(
 
 /// A time as Kubernetes writes it: RFC 3339 in whole seconds.
 pub fn seconds(time: Timestamp) -> String {
-    format!(
-        "{:.0}",
-        Timestamp::from_second(time.as_second()).unwrap_or(time)
-    )
+    format!("{:.0}", Timestamp::from_second(time.as_second()).unwrap_or(time))
 }

@@ -41,32 +41,16 @@ pub enum Mistake {
 impl FieldError {
     /// `field: Required value: detail`.
     pub fn required(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            mistake: Mistake::Required,
-            detail: detail.into(),
-        }
+        Self { field: field.into(), mistake: Mistake::Required, detail: detail.into() }
     }
 
     /// `field: Invalid value: "x": detail`.
-    pub fn invalid(
-        field: impl Into<String>,
-        value: impl Into<Value>,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self {
-            field: field.into(),
-            mistake: Mistake::Invalid(value.into()),
-            detail: detail.into(),
-        }
+    pub fn invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
+        Self { field: field.into(), mistake: Mistake::Invalid(value.into()), detail: detail.into() }
     }
 
     /// `field: Unsupported value: "x": supported values: "a", "b"`.
-    pub fn unsupported(
-        field: impl Into<String>,
-        value: impl Into<Value>,
-        allowed: &[&str],
-    ) -> Self {
+    pub fn unsupported(field: impl Into<String>, value: impl Into<Value>, allowed: &[&str]) -> Self {
         let allowed: Vec<String> = allowed.iter().map(|value| format!("{value:?}")).collect();
         Self {
             field: field.into(),
@@ -78,50 +62,30 @@ impl FieldError {
     /// `field: Duplicate value: "x"`.
     pub fn duplicate(field: impl Into<String>, value: impl Into<Value>) -> Self {
         let mistake = Mistake::Duplicate(value.into());
-        Self {
-            field: field.into(),
-            mistake,
-            detail: String::new(),
-        }
+        Self { field: field.into(), mistake, detail: String::new() }
     }
 
     /// `field: Forbidden: detail`.
     pub fn forbidden(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            mistake: Mistake::Forbidden,
-            detail: detail.into(),
-        }
+        Self { field: field.into(), mistake: Mistake::Forbidden, detail: detail.into() }
     }
 
     /// `field: Not found: "x"`.
     pub fn not_found(field: impl Into<String>, value: impl Into<Value>) -> Self {
         let mistake = Mistake::NotFound(value.into());
-        Self {
-            field: field.into(),
-            mistake,
-            detail: String::new(),
-        }
+        Self { field: field.into(), mistake, detail: String::new() }
     }
 
     /// `field: Too long: may not be more than N bytes`.
     pub fn too_long(field: impl Into<String>, most: usize) -> Self {
         let detail = format!("may not be more than {most} bytes");
-        Self {
-            field: field.into(),
-            mistake: Mistake::TooLong,
-            detail,
-        }
+        Self { field: field.into(), mistake: Mistake::TooLong, detail }
     }
 
     /// `field: Too many: N: must have at most M items`.
     pub fn too_many(field: impl Into<String>, found: usize, most: usize) -> Self {
         let detail = format!("must have at most {most} items");
-        Self {
-            field: field.into(),
-            mistake: Mistake::TooMany(found),
-            detail,
-        }
+        Self { field: field.into(), mistake: Mistake::TooMany(found), detail }
     }
 
     /// The machine-readable reason of a Status cause.
@@ -153,11 +117,7 @@ impl FieldError {
             Mistake::TooLong => "Too long".to_owned(),
             Mistake::TooMany(found) => format!("Too many: {found}"),
         };
-        if self.detail.is_empty() {
-            head
-        } else {
-            format!("{head}: {}", self.detail)
-        }
+        if self.detail.is_empty() { head } else { format!("{head}: {}", self.detail) }
     }
 }
 
@@ -174,10 +134,7 @@ mod tests {
     #[test]
     fn mistakes_read_as_in_kubernetes() {
         let row = |error: FieldError, words: &str| assert_eq!(error.to_string(), words);
-        row(
-            FieldError::required("spec.image", ""),
-            "spec.image: Required value",
-        );
+        row(FieldError::required("spec.image", ""), "spec.image: Required value");
         row(
             FieldError::invalid("spec.replicas", -1, "must be greater than or equal to 0"),
             "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
@@ -186,9 +143,6 @@ mod tests {
             FieldError::unsupported("spec.type", "Foo", &["ClusterIP", "NodePort"]),
             r#"spec.type: Unsupported value: "Foo": supported values: "ClusterIP", "NodePort""#,
         );
-        row(
-            FieldError::duplicate("a", "b"),
-            r#"a: Duplicate value: "b""#,
-        );
+        row(FieldError::duplicate("a", "b"), r#"a: Duplicate value: "b""#);
     }
 }

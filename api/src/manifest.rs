@@ -3,7 +3,9 @@
 //! The rules are those of the YAML 1.1 reader behind kubectl, where `yes` is a boolean and `0644` is
 //! octal, made strict: a key that is set twice is an error. Every value knows the line it stands on.
 
-use serde_json::Value;
+use std::mem;
+
+use serde_json::{Map, Value};
 
 mod json;
 mod scalar;
@@ -31,11 +33,7 @@ impl Document {
     /// The line of a field, such as `spec.containers[0].image` or `metadata.labels[a.b/c]`. The line
     /// of the closest parent if the field is not written; none if not even its first parent is.
     pub fn line_of(&self, path: &str) -> Option<usize> {
-        if path.is_empty() {
-            Some(self.line)
-        } else {
-            self.lines.line_of(path)
-        }
+        if path.is_empty() { Some(self.line) } else { self.lines.line_of(path) }
     }
 }
 
@@ -139,12 +137,7 @@ fn read_documents(source: &str, text: &str) -> Result<Vec<Document>, Wrong> {
     let mut documents = Vec::new();
     for (line, tree) in roots {
         take_apart(
-            Document {
-                value: tree.value,
-                line,
-                source: source.to_owned(),
-                lines: tree.lines,
-            },
+            Document { value: tree.value, line, source: source.to_owned(), lines: tree.lines },
             &mut documents,
         )?;
     }
@@ -162,44 +155,31 @@ fn take_apart(mut document: Document, documents: &mut Vec<Document>) -> Result<(
         Value::Null => return Ok(()),
         Value::Object(object) => object,
         other => {
-            return Err(Wrong::new(
-                document.line,
-                Problem::NotAnObject(kind_of(other)),
-            ));
+            return Err(Wrong::new(document.line, Problem::NotAnObject(kind_of(other))));
         }
     };
-    let kind = object
-        .get("kind")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let Some(item_kind) = kind.strip_suffix("List").map(str::to_owned) else {
+    let Some((items, item_kind)) = take_items(object) else {
         documents.push(document);
         return Ok(());
-    };
-    let items = match object.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => items,
-        Some(Value::Null) => Vec::new(),
-        other => {
-            if let Some(items) = other {
-                object.insert("items".to_owned(), items);
-            }
-            documents.push(document);
-            return Ok(());
-        }
     };
     let api_version = object.get("apiVersion").cloned();
     for (value, place) in items.into_iter().zip(document.lines.items_of("items")) {
         let source = document.source.clone();
-        let mut item = Document {
-            value,
-            line: place.line,
-            source,
-            lines: place.lines,
-        };
+        let mut item = Document { value, line: place.line, source, lines: place.lines };
         adopt_type(&mut item.value, &item_kind, api_version.as_ref());
         take_apart(item, documents)?;
     }
     Ok(())
+}
+
+/// The items of a list and the kind they have if the list is typed.
+fn take_items(object: &mut Map<String, Value>) -> Option<(Vec<Value>, String)> {
+    let item_kind = object.get("kind")?.as_str()?.strip_suffix("List")?.to_owned();
+    match object.get_mut("items")? {
+        Value::Array(items) => Some((mem::take(items), item_kind)),
+        Value::Null => Some((Vec::new(), item_kind)),
+        _ => None,
+    }
 }
 
 /// Items of a typed list, such as a `PodList`, may leave out what the list says about them.

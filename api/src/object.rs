@@ -32,10 +32,7 @@ pub struct Key {
 impl Key {
     /// The key of an object in a namespace; an empty namespace is the cluster.
     pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 
     /// The key of an object of the cluster.
@@ -110,12 +107,7 @@ impl Object {
     /// Reads an object from its JSON text.
     pub fn from_json(json: Bytes) -> Result<Self, DecodeError> {
         let envelope: Envelope = serde_json::from_slice(&json).map_err(DecodeError::NotAnObject)?;
-        Ok(Self::assemble(
-            json,
-            envelope.api_version,
-            envelope.kind,
-            envelope.metadata,
-        ))
+        Ok(Self::assemble(json, envelope.api_version, envelope.kind, envelope.metadata))
     }
 
     /// Makes an object from a JSON value.
@@ -133,10 +125,7 @@ impl Object {
         kind: impl Into<Box<str>>,
         metadata: ObjectMeta,
     ) -> Self {
-        let revision = metadata
-            .resource_version
-            .as_deref()
-            .and_then(|text| text.parse().ok());
+        let revision = metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
         Self(Arc::new(Record {
             json,
             api_version: api_version.into(),
@@ -201,22 +190,12 @@ impl Object {
 
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.0
-            .metadata
-            .labels
-            .as_ref()?
-            .get(key)
-            .map(String::as_str)
+        self.0.metadata.labels.as_ref()?.get(key).map(String::as_str)
     }
 
     /// The value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.0
-            .metadata
-            .annotations
-            .as_ref()?
-            .get(key)
-            .map(String::as_str)
+        self.0.metadata.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
     /// Whether deletion was asked for.
@@ -227,10 +206,7 @@ impl Object {
     /// The uid of the owner that controls this object.
     pub fn controller_uid(&self) -> Option<&str> {
         let owners = self.0.metadata.owner_references.as_deref()?;
-        owners
-            .iter()
-            .find(|owner| owner.controller == Some(true))
-            .map(|owner| owner.uid.as_str())
+        owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
     }
 
     /// The JSON as a tree; parsed at the first call.
@@ -243,22 +219,18 @@ impl Object {
     /// The typed value; decoded at the first call. One kind has one type for the life of the object.
     pub fn typed<K: DeserializeOwned + Any + Send + Sync>(&self) -> Result<&K, DecodeError> {
         if self.0.typed.get().is_none() {
-            let typed: K =
-                serde_json::from_slice(&self.0.json).map_err(|source| DecodeError::Unfit {
-                    kind: self.kind().into(),
-                    name: self.key().to_string(),
-                    source,
-                })?;
+            let typed: K = serde_json::from_slice(&self.0.json).map_err(|source| DecodeError::Unfit {
+                kind: self.kind().into(),
+                name: self.key().to_string(),
+                source,
+            })?;
             let _ = self.0.typed.set(Box::new(typed));
         }
         self.0
             .typed
             .get()
             .and_then(|typed| typed.downcast_ref())
-            .ok_or_else(|| DecodeError::OtherType {
-                kind: self.kind().into(),
-                name: self.key().to_string(),
-            })
+            .ok_or_else(|| DecodeError::OtherType { kind: self.kind().into(), name: self.key().to_string() })
     }
 
     /// Whether both are the same record in memory.
@@ -269,13 +241,7 @@ impl Object {
 
 impl fmt::Debug for Object {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{} {}@{}",
-            self.kind(),
-            self.key(),
-            self.revision()
-        )
+        write!(formatter, "{} {}@{}", self.kind(), self.key(), self.revision())
     }
 }
 
@@ -290,22 +256,8 @@ mod tests {
         let value = json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "a", "namespace": "b", "resourceVersion": "7"}});
         let object = Object::from_value(value).expect("a config map");
-        assert_eq!(
-            object
-                .typed::<ConfigMap>()
-                .expect("fits")
-                .metadata
-                .name
-                .as_deref(),
-            Some("a")
-        );
-        assert!(matches!(
-            object.typed::<Pod>(),
-            Err(DecodeError::OtherType { .. })
-        ));
-        assert_eq!(
-            (object.key().to_string(), object.revision()),
-            ("b/a".into(), Revision(7))
-        );
+        assert_eq!(object.typed::<ConfigMap>().expect("fits").metadata.name.as_deref(), Some("a"));
+        assert!(matches!(object.typed::<Pod>(), Err(DecodeError::OtherType { .. })));
+        assert_eq!((object.key().to_string(), object.revision()), ("b/a".into(), Revision(7)));
     }
 }

@@ -17,18 +17,8 @@ const LARGEST_NANOS: i128 = 10_i128.pow(37);
 /// Amounts written with binary suffixes stop here, as in Kubernetes.
 const LARGEST_BINARY_NANOS: i128 = i64::MAX as i128 * NANOS_PER_UNIT;
 
-const DECIMAL_SUFFIXES: [(&str, i64); 10] = [
-    ("n", -9),
-    ("u", -6),
-    ("m", -3),
-    ("", 0),
-    ("k", 3),
-    ("M", 6),
-    ("G", 9),
-    ("T", 12),
-    ("P", 15),
-    ("E", 18),
-];
+const DECIMAL_SUFFIXES: [(&str, i64); 10] =
+    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 /// In order: each is 1024 times the one before it, the first is 1024 units.
 const BINARY_SUFFIXES: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
@@ -48,9 +38,7 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Not a number followed by a suffix.
-    #[error(
-        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-    )]
+    #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
     Form,
     /// A number followed by letters that are no suffix.
     #[error("unable to parse quantity's suffix")]
@@ -69,25 +57,16 @@ pub struct Quantity {
 
 impl Quantity {
     /// Nothing.
-    pub const ZERO: Self = Self {
-        nanos: 0,
-        format: Format::DecimalSi,
-    };
+    pub const ZERO: Self = Self { nanos: 0, format: Format::DecimalSi };
 
     /// So many whole units.
     pub fn from_units(units: i64, format: Format) -> Self {
-        Self {
-            nanos: i128::from(units) * NANOS_PER_UNIT,
-            format,
-        }
+        Self { nanos: i128::from(units) * NANOS_PER_UNIT, format }
     }
 
     /// So many thousandths.
     pub fn from_millis(millis: i64) -> Self {
-        Self {
-            nanos: i128::from(millis) * NANOS_PER_MILLI,
-            format: Format::DecimalSi,
-        }
+        Self { nanos: i128::from(millis) * NANOS_PER_MILLI, format: Format::DecimalSi }
     }
 
     /// The family of suffixes it is written with.
@@ -118,10 +97,7 @@ impl Quantity {
     /// The sum, if it is not beyond 10^28. Nothing takes the format of the other.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let nanos = self.nanos + other.nanos;
-        (nanos.abs() <= LARGEST_NANOS).then_some(Self {
-            nanos,
-            format: self.joint_format(other),
-        })
+        (nanos.abs() <= LARGEST_NANOS).then_some(Self { nanos, format: self.joint_format(other) })
     }
 
     /// The difference, if it is not beyond 10^28. Nothing takes the format of the other.
@@ -132,10 +108,7 @@ impl Quantity {
     /// The sum, or the largest amount.
     pub fn saturating_add(self, other: Self) -> Self {
         let nanos = (self.nanos + other.nanos).clamp(-LARGEST_NANOS, LARGEST_NANOS);
-        Self {
-            nanos,
-            format: self.joint_format(other),
-        }
+        Self { nanos, format: self.joint_format(other) }
     }
 
     /// The difference, or the largest amount.
@@ -145,18 +118,11 @@ impl Quantity {
 
     /// As much, with the other sign.
     pub fn negated(self) -> Self {
-        Self {
-            nanos: -self.nanos,
-            format: self.format,
-        }
+        Self { nanos: -self.nanos, format: self.format }
     }
 
     fn joint_format(self, other: Self) -> Format {
-        if self.is_zero() {
-            other.format
-        } else {
-            self.format
-        }
+        if self.is_zero() { other.format } else { self.format }
     }
 
     fn write_decimal(self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,9 +132,7 @@ impl Quantity {
             mantissa /= 1000;
             exponent += 3;
         }
-        let letters = DECIMAL_SUFFIXES
-            .iter()
-            .find(|(_, power)| *power == exponent);
+        let letters = DECIMAL_SUFFIXES.iter().find(|(_, power)| *power == exponent);
         match (self.format, letters) {
             (_, Some(("", _))) => write!(formatter, "{mantissa}"),
             (Format::DecimalExponent, _) | (_, None) => write!(formatter, "{mantissa}e{exponent}"),
@@ -192,11 +156,7 @@ impl Quantity {
 
 fn round_away(nanos: i128, unit: i128) -> i64 {
     let quotient = nanos / unit;
-    let rounded = if nanos % unit == 0 {
-        quotient
-    } else {
-        quotient + nanos.signum()
-    };
+    let rounded = if nanos % unit == 0 { quotient } else { quotient + nanos.signum() };
     i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
 }
 
@@ -210,11 +170,7 @@ impl fmt::Display for Quantity {
         let small = self.nanos.abs() < 1024 * NANOS_PER_UNIT;
         match self.format {
             Format::BinarySi if whole && !small => self.write_binary(formatter),
-            Format::BinarySi => Self {
-                format: Format::DecimalSi,
-                ..*self
-            }
-            .write_decimal(formatter),
+            Format::BinarySi => Self { format: Format::DecimalSi, ..*self }.write_decimal(formatter),
             Format::DecimalSi | Format::DecimalExponent => self.write_decimal(formatter),
         }
     }
@@ -291,10 +247,7 @@ impl Visitor<'_> for Written {
     }
 
     fn visit_u64<E: de::Error>(self, units: u64) -> Result<Quantity, E> {
-        Ok(Quantity {
-            nanos: i128::from(units) * NANOS_PER_UNIT,
-            format: Format::DecimalSi,
-        })
+        Ok(Quantity { nanos: i128::from(units) * NANOS_PER_UNIT, format: Format::DecimalSi })
     }
 
     fn visit_f64<E: de::Error>(self, units: f64) -> Result<Quantity, E> {

@@ -45,15 +45,8 @@ impl Resource {
         K: k8s_openapi::Resource,
         K::Scope: 'static,
     {
-        let namespaced =
-            TypeId::of::<K::Scope>() == TypeId::of::<k8s_openapi::NamespaceResourceScope>();
-        Self::new(
-            K::GROUP,
-            K::VERSION,
-            K::URL_PATH_SEGMENT,
-            K::KIND,
-            namespaced,
-        )
+        let namespaced = TypeId::of::<K::Scope>() == TypeId::of::<k8s_openapi::NamespaceResourceScope>();
+        Self::new(K::GROUP, K::VERSION, K::URL_PATH_SEGMENT, K::KIND, namespaced)
     }
 
     /// `v1` or `apps/v1`, as manifests write it.
@@ -83,11 +76,7 @@ impl fmt::Display for Resource {
 }
 
 fn qualified(name: &str, group: &str) -> String {
-    if group.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}.{group}")
-    }
+    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
 
 /// `pods`.
@@ -103,13 +92,8 @@ pub const SERVICES: Resource = Resource::new("", "v1", "services", "Service", tr
 /// `events` of the core group.
 pub const EVENTS: Resource = Resource::new("", "v1", "events", "Event", true);
 /// `endpointslices.discovery.k8s.io`.
-pub const ENDPOINT_SLICES: Resource = Resource::new(
-    "discovery.k8s.io",
-    "v1",
-    "endpointslices",
-    "EndpointSlice",
-    true,
-);
+pub const ENDPOINT_SLICES: Resource =
+    Resource::new("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true);
 /// `leases.coordination.k8s.io`.
 pub const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases", "Lease", true);
 /// `replicasets.apps`.

@@ -97,12 +97,7 @@ impl Reason {
 impl Status {
     /// An error with the code that goes with its reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            code: reason.code(),
-            reason,
-            message: message.into(),
-            details: None,
-        }
+        Self { code: reason.code(), reason, message: message.into(), details: None }
     }
 
     fn about(reason: Reason, message: String, resource: &Resource, name: &str) -> Self {
@@ -112,10 +107,7 @@ impl Status {
             kind: resource.plural.to_string(),
             ..Details::default()
         };
-        Self {
-            details: Some(Box::new(details)),
-            ..Self::new(reason, message)
-        }
+        Self { details: Some(Box::new(details)), ..Self::new(reason, message) }
     }
 
     /// `pods "x" not found`.
@@ -178,18 +170,12 @@ impl Status {
 
     /// The history asked for is gone; the caller lists again.
     pub fn too_old(asked: Revision, oldest: Revision) -> Self {
-        Self::new(
-            Reason::Expired,
-            format!("too old resource version: {asked} ({oldest})"),
-        )
+        Self::new(Reason::Expired, format!("too old resource version: {asked} ({oldest})"))
     }
 
     /// The server failed; the words are for the one who must act.
     pub fn internal(message: impl fmt::Display) -> Self {
-        Self::new(
-            Reason::InternalError,
-            format!("Internal error occurred: {message}"),
-        )
+        Self::new(Reason::InternalError, format!("Internal error occurred: {message}"))
     }
 
     /// Whether the object does not exist.
@@ -233,12 +219,7 @@ impl Status {
 impl Details {
     fn to_value(&self) -> Value {
         let mut value = json!({});
-        let texts = [
-            ("name", &self.name),
-            ("group", &self.group),
-            ("kind", &self.kind),
-            ("uid", &self.uid),
-        ];
+        let texts = [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)];
         for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
             value[key] = text.as_str().into();
         }
@@ -264,11 +245,7 @@ impl Cause {
 
 impl From<&FieldError> for Cause {
     fn from(error: &FieldError) -> Self {
-        Self {
-            reason: error.reason().to_owned(),
-            message: error.sentence(),
-            field: error.field.clone(),
-        }
+        Self { reason: error.reason().to_owned(), message: error.sentence(), field: error.field.clone() }
     }
 }
 
@@ -287,18 +264,12 @@ mod tests {
 
     #[test]
     fn messages_are_those_clients_check() {
-        assert_eq!(
-            Status::not_found(&PODS, "a").to_string(),
-            r#"pods "a" not found"#
-        );
+        assert_eq!(Status::not_found(&PODS, "a").to_string(), r#"pods "a" not found"#);
         assert_eq!(
             Status::already_exists(&DEPLOYMENTS, "a").to_string(),
             r#"deployments.apps "a" already exists"#
         );
-        let errors = [
-            FieldError::required("spec.a", ""),
-            FieldError::required("spec.b", ""),
-        ];
+        let errors = [FieldError::required("spec.a", ""), FieldError::required("spec.b", "")];
         let status = Status::invalid(&DEPLOYMENTS, "a", &errors);
         assert_eq!(
             status.to_string(),

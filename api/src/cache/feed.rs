@@ -40,11 +40,7 @@ async fn list_and_watch(cache: &Cache, resource: &Resource, client: &Client) -> 
     let mut snapshot = Snapshot::clone(&shelf.snapshot.load());
     let changes = snapshot.replace(list.items);
     shelf.publish(snapshot, &changes, list.revision);
-    let options = WatchOptions {
-        revision: Some(list.revision),
-        bookmarks: true,
-        ..WatchOptions::default()
-    };
+    let options = WatchOptions { revision: Some(list.revision), bookmarks: true, ..WatchOptions::default() };
     follow(cache, resource, client.watch(resource, "", options).await?).await
 }
 
@@ -68,11 +64,7 @@ async fn follow(cache: &Cache, resource: &Resource, events: WatchStream) -> Resu
     Ok(())
 }
 
-fn apply(
-    snapshot: &mut Snapshot,
-    event: WatchEvent,
-    changes: &mut Vec<Change>,
-) -> Result<Revision, Status> {
+fn apply(snapshot: &mut Snapshot, event: WatchEvent, changes: &mut Vec<Change>) -> Result<Revision, Status> {
     match event {
         WatchEvent::Added(object) | WatchEvent::Modified(object) => {
             let revision = object.revision();

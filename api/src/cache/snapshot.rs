@@ -38,10 +38,7 @@ impl Snapshot {
     /// An empty snapshot with the index by owner and `indexes`.
     pub fn new(indexes: Vec<Index>) -> Self {
         let indexes = std::iter::once(BY_OWNER).chain(indexes);
-        Self {
-            objects: OrdMap::new(),
-            indexes: indexes.map(|index| (index, Entries::new())).collect(),
-        }
+        Self { objects: OrdMap::new(), indexes: indexes.map(|index| (index, Entries::new())).collect() }
     }
 
     /// One object.
@@ -69,17 +66,14 @@ impl Snapshot {
         let start = Key::new(namespace, "");
         let inside = start.namespace.clone();
         let from = self.objects.range(start..);
-        from.take_while(move |(key, _)| key.namespace == inside)
-            .map(|(_, object)| object)
+        from.take_while(move |(key, _)| key.namespace == inside).map(|(_, object)| object)
     }
 
     /// The objects found under `text` in the index `name`; none if there is no such index.
     pub fn by_index<'a>(&'a self, name: &str, text: &str) -> impl Iterator<Item = &'a Object> {
         let index = self.indexes.iter().find(|(index, _)| index.name == name);
         let keys = index.and_then(|(_, entries)| entries.get(text));
-        keys.into_iter()
-            .flatten()
-            .filter_map(|key| self.objects.get(key))
+        keys.into_iter().flatten().filter_map(|key| self.objects.get(key))
     }
 
     /// The objects that name `uid` as an owner.
@@ -91,10 +85,7 @@ impl Snapshot {
     pub(super) fn put(&mut self, object: Object) -> Option<Change> {
         let key = object.key();
         let old = self.objects.get(&key).cloned();
-        if old
-            .as_ref()
-            .is_some_and(|old| old.revision() >= object.revision())
-        {
+        if old.as_ref().is_some_and(|old| old.revision() >= object.revision()) {
             return None;
         }
         self.unindex(old.as_ref());
@@ -105,34 +96,20 @@ impl Snapshot {
             }
         }
         self.objects.insert(key, object.clone());
-        Some(Change {
-            old,
-            new: Some(object),
-        })
+        Some(Change { old, new: Some(object) })
     }
 
     /// Takes the object out.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Change> {
         let old = self.objects.remove(key)?;
         self.unindex(Some(&old));
-        Some(Change {
-            old: Some(old),
-            new: None,
-        })
+        Some(Change { old: Some(old), new: None })
     }
 
     /// Makes the snapshot hold exactly `items`, which a list returned.
     pub(super) fn replace(&mut self, items: Vec<Object>) -> Vec<Change> {
-        let listed: BTreeMap<Key, Object> = items
-            .into_iter()
-            .map(|object| (object.key(), object))
-            .collect();
-        let gone: Vec<Key> = self
-            .objects
-            .keys()
-            .filter(|key| !listed.contains_key(key))
-            .cloned()
-            .collect();
+        let listed: BTreeMap<Key, Object> = items.into_iter().map(|object| (object.key(), object)).collect();
+        let gone: Vec<Key> = self.objects.keys().filter(|key| !listed.contains_key(key)).cloned().collect();
         let mut changes: Vec<Change> = gone.iter().filter_map(|key| self.remove(key)).collect();
         changes.extend(listed.into_values().filter_map(|object| self.put(object)));
         changes
@@ -168,10 +145,7 @@ mod tests {
     }
 
     fn owned(snapshot: &Snapshot, uid: &str) -> Vec<String> {
-        snapshot
-            .owned_by(uid)
-            .map(|object| object.name().to_owned())
-            .collect()
+        snapshot.owned_by(uid).map(|object| object.name().to_owned()).collect()
     }
 
     #[test]

@@ -32,38 +32,24 @@ impl Recorder {
     pub fn start(client: Client, clock: Clock, component: &str, tasks: &mut JoinSet<()>) -> Self {
         let (queue, mut waiting) = mpsc::channel::<(Arc<str>, Occurrence)>(QUEUE);
         tasks.spawn(async move {
-            let mut writer = Writer {
-                client,
-                clock,
-                series: BTreeMap::new(),
-            };
+            let mut writer = Writer { client, clock, written: 0, series: BTreeMap::new() };
             while let Some((component, occurrence)) = waiting.recv().await {
                 if let Err(error) = writer.write(&component, occurrence).await {
                     debug!(%error, "event not written");
                 }
             }
         });
-        Self {
-            queue,
-            component: component.into(),
-        }
+        Self { queue, component: component.into() }
     }
 
     /// The same queue in the name of another component.
     pub fn with_component(&self, component: &str) -> Self {
-        Self {
-            queue: self.queue.clone(),
-            component: component.into(),
-        }
+        Self { queue: self.queue.clone(), component: component.into() }
     }
 
     /// Queues an occurrence; never waits.
     pub fn record(&self, occurrence: Occurrence) {
-        if self
-            .queue
-            .try_send((Arc::clone(&self.component), occurrence))
-            .is_err()
-        {
+        if self.queue.try_send((Arc::clone(&self.component), occurrence)).is_err() {
             debug!("event dropped, too many wait");
         }
     }
@@ -72,6 +58,8 @@ impl Recorder {
 struct Writer {
     client: Client,
     clock: Clock,
+    /// How many Event objects were written; tells apart those of one moment.
+    written: u64,
     series: BTreeMap<(Arc<str>, Occurrence), Series>,
 }
 
@@ -93,18 +81,18 @@ impl Writer {
         Ok(())
     }
 
-    async fn create(&self, component: &str, occurrence: &Occurrence) -> Result<Series, Status> {
+    async fn create(&mut self, component: &str, occurrence: &Occurrence) -> Result<Series, Status> {
         let now = self.clock.now();
-        let mut series = Series {
-            name: String::new(),
+        self.written += 1;
+        let moment = u64::try_from(now.as_nanosecond()).unwrap_or_default();
+        let series = Series {
+            name: format!("{}.{:016x}", occurrence.involved.name, moment + self.written),
             count: 1,
             first: now,
         };
-        let mut value = to_value(occurrence, &series, component, now);
-        value["metadata"]["generateName"] = format!("{}.", occurrence.involved.name).into();
+        let value = to_value(occurrence, &series, component, now);
         let namespace = namespace_of(&occurrence.involved);
-        let stored = self.client.create(&EVENTS, namespace, &value).await?;
-        series.name = stored.name().to_owned();
+        self.client.create(&EVENTS, namespace, &value).await?;
         Ok(series)
     }
 }

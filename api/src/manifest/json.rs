@@ -7,10 +7,7 @@ use super::{DEPTH_LIMIT, Problem, Wrong};
 
 /// All values of the text and the lines they start on.
 pub(super) fn read(text: &str) -> Result<Vec<(usize, Tree)>, Wrong> {
-    let mut reader = Reader {
-        rest: text,
-        line: 1,
-    };
+    let mut reader = Reader { rest: text, line: 1 };
     let mut values = Vec::new();
     while reader.peek().is_some() {
         values.push((reader.line, reader.value(0)?));
@@ -122,8 +119,7 @@ impl<'text> Reader<'text> {
             closes
         });
         let closed = end.filter(|end| self.rest.as_bytes()[*end] == b'"');
-        let end =
-            closed.ok_or_else(|| self.wrong(Problem::Syntax("a string is not closed".into())))?;
+        let end = closed.ok_or_else(|| self.wrong(Problem::Syntax("a string is not closed".into())))?;
         let quoted = self.take(end + 1);
         serde_json::from_str(quoted).map_err(|_| self.wrong(Problem::Syntax(WRONG_STRING.into())))
     }
@@ -143,10 +139,7 @@ impl<'text> Reader<'text> {
     }
 
     fn word(&mut self) -> Result<Tree, Wrong> {
-        let end = self
-            .rest
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest.len());
         let value = match &self.rest[..end] {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),

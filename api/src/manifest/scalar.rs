@@ -23,10 +23,7 @@ pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Valu
             | ("int", scalar @ Scalar::Integer(_))
             | ("float", scalar @ (Scalar::Integer(_) | Scalar::Float(_))) => scalar,
             _ => {
-                return Err(Problem::Tag {
-                    text: text.to_owned(),
-                    tag: tag.to_owned(),
-                });
+                return Err(Problem::Tag { text: text.to_owned(), tag: tag.to_owned() });
             }
         },
         Some("binary") => return Err(Problem::Binary),
@@ -100,21 +97,14 @@ fn number(text: &str) -> Result<Scalar, Problem> {
 
 fn integer(negative: bool, digits: &str, radix: u32) -> Option<Number> {
     let magnitude = u64::from_str_radix(digits, radix).ok()?;
-    if negative {
-        Some(0_i64.checked_sub_unsigned(magnitude)?.into())
-    } else {
-        Some(magnitude.into())
-    }
+    if negative { Some(0_i64.checked_sub_unsigned(magnitude)?.into()) } else { Some(magnitude.into()) }
 }
 
 /// A decimal fraction, perhaps with an exponent. Beyond the range of floats it stays a text.
 fn float(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (
-            mantissa,
-            exponent.strip_prefix(['+', '-']).unwrap_or(exponent),
-        ),
+        Some((mantissa, exponent)) => (mantissa, exponent.strip_prefix(['+', '-']).unwrap_or(exponent)),
         None => (unsigned, "0"),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -122,9 +112,7 @@ fn float(text: &str) -> Option<f64> {
     let has_form = [whole, fraction, exponent].into_iter().all(are_digits)
         && !(whole.is_empty() && fraction.is_empty())
         && !exponent.is_empty();
-    text.parse()
-        .ok()
-        .filter(|float: &f64| has_form && float.is_finite())
+    text.parse().ok().filter(|float: &f64| has_form && float.is_finite())
 }
 
 /// The name of the field that a key stands for; none if it cannot stand for one.
@@ -143,9 +131,7 @@ pub(super) fn field_name(key: Value) -> Result<String, Value> {
 /// As kubectl writes a key that is a fraction: in single precision, with an exponent from 10^6 on.
 fn short_float(float: f32) -> String {
     let scientific = format!("{float:e}");
-    let (mantissa, exponent) = scientific
-        .split_once('e')
-        .expect("the format has an exponent");
+    let (mantissa, exponent) = scientific.split_once('e').expect("the format has an exponent");
     let exponent: i32 = exponent.parse().expect("the exponent is an integer");
     if (-4..6).contains(&exponent) {
         return float.to_string();

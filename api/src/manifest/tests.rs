@@ -18,10 +18,7 @@ fn documents(text: &str) -> Vec<Document> {
 }
 
 fn values(text: &str) -> Value {
-    documents(text)
-        .into_iter()
-        .map(|document| document.value)
-        .collect()
+    documents(text).into_iter().map(|document| document.value).collect()
 }
 
 #[test]
@@ -88,10 +85,7 @@ fn scalars_mean_what_they_mean_to_kubectl() {
         ("10m", json!("10m")),
         ("100Mi", json!("100Mi")),
         ("2001-12-14", json!("2001-12-14")),
-        (
-            "2001-12-14T21:59:43.10-05:00",
-            json!("2001-12-14T21:59:43.10-05:00"),
-        ),
+        ("2001-12-14T21:59:43.10-05:00", json!("2001-12-14T21:59:43.10-05:00")),
         ("hello world # comment", json!("hello world")),
         ("a#b", json!("a#b")),
         ("http://example.com:80/", json!("http://example.com:80/")),
@@ -116,10 +110,7 @@ fn scalars_mean_what_they_mean_to_kubectl() {
         ("|2-\n   a\n", json!(" a")),
         ("a\n  b\n", json!("a b")),
         ("[a, 1, [true]]", json!(["a", 1, [true]])),
-        (
-            "{a: 1, b: [x], \"c\": }",
-            json!({"a": 1, "b": ["x"], "c": null}),
-        ),
+        ("{a: 1, b: [x], \"c\": }", json!({"a": 1, "b": ["x"], "c": null})),
         ("[a, b,]", json!(["a", "b"])),
         ("\n- a\n-\n- - b\n  - c\n", json!(["a", null, ["b", "c"]])),
     ];
@@ -137,51 +128,27 @@ fn documents_mean_what_they_mean_to_kubectl() {
         ("a: 1", json!([{"a": 1}])),
         ("\u{feff}a: 1", json!([{"a": 1}])),
         ("a: 1\r\nb: 2\r\n", json!([{"a": 1, "b": 2}])),
-        (
-            "---\na: 1\n---\nb: 2\n...\n---\n",
-            json!([{"a": 1}, {"b": 2}]),
-        ),
+        ("---\na: 1\n---\nb: 2\n...\n---\n", json!([{"a": 1}, {"b": 2}])),
         ("%YAML 1.1\n---\na: 1\n", json!([{"a": 1}])),
         ("a:\n- b\n- c\n", json!([{"a": ["b", "c"]}])),
-        (
-            "a:\n  - b: 1\n    c: 2\n  - d\n",
-            json!([{"a": [{"b": 1, "c": 2}, "d"]}]),
-        ),
+        ("a:\n  - b: 1\n    c: 2\n  - d\n", json!([{"a": [{"b": 1, "c": 2}, "d"]}])),
         ("? a\n: b\n", json!([{"a": "b"}])),
         (
             "1: a\ntrue: b\n1.5: c\nno: d\n0x10: e\n",
             json!([{"1": "a", "true": "b", "1.5": "c", "false": "d", "16": "e"}]),
         ),
-        (
-            "1e21: a\n1234567.5: b\n0.00001: c\n",
-            json!([{"1e+21": "a", "1.2345675e+06": "b", "1e-05": "c"}]),
-        ),
+        ("1e21: a\n1234567.5: b\n0.00001: c\n", json!([{"1e+21": "a", "1.2345675e+06": "b", "1e-05": "c"}])),
         ("a: &x 1\nb: *x\n", json!([{"a": 1, "b": 1}])),
-        (
-            "a: &x {b: [1]}\nc: *x\nd: [*x]\n",
-            json!([{"a": {"b": [1]}, "c": {"b": [1]}, "d": [{"b": [1]}]}]),
-        ),
-        (
-            "a: &x 1\nb: &x 2\nc: *x\n",
-            json!([{"a": 1, "b": 2, "c": 2}]),
-        ),
-        (
-            "&k key: 1\nother: *k\n",
-            json!([{"key": 1, "other": "key"}]),
-        ),
+        ("a: &x {b: [1]}\nc: *x\nd: [*x]\n", json!([{"a": {"b": [1]}, "c": {"b": [1]}, "d": [{"b": [1]}]}])),
+        ("a: &x 1\nb: &x 2\nc: *x\n", json!([{"a": 1, "b": 2, "c": 2}])),
+        ("&k key: 1\nother: *k\n", json!([{"key": 1, "other": "key"}])),
         ("a: &k b\n*k : c\n", json!([{"a": "b", "b": "c"}])),
         (
             "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  q: 3\n",
             json!([{"a": {"p": 1, "q": 2}, "b": {"p": 1, "q": 3}}]),
         ),
-        (
-            "b:\n  q: 3\n  <<: {p: 1, q: 2}\n",
-            json!([{"b": {"p": 1, "q": 3}}]),
-        ),
-        (
-            "<<: [{a: 1, b: 1}, {b: 2, c: 2}]\nc: 3\n",
-            json!([{"a": 1, "b": 1, "c": 3}]),
-        ),
+        ("b:\n  q: 3\n  <<: {p: 1, q: 2}\n", json!([{"b": {"p": 1, "q": 3}}])),
+        ("<<: [{a: 1, b: 1}, {b: 2, c: 2}]\nc: 3\n", json!([{"a": 1, "b": 1, "c": 3}])),
         ("<<: {a: 1}\n<<: {b: 2}\n", json!([{"a": 1, "b": 2}])),
         ("\"<<\": 1\n", json!([{"<<": 1}])),
         ("!!map {a: !!seq [1]}\n", json!([{"a": [1]}])),
@@ -190,10 +157,7 @@ fn documents_mean_what_they_mean_to_kubectl() {
             " {\"a\":1}\n{\"b\":[1.0,-2e1,\"\\u00e9\\n\",null,true]} {}",
             json!([{"a": 1}, {"b": [1.0, -20.0, "é\n", null, true]}, {}]),
         ),
-        (
-            "{\"a\": \"yes\",\n\t\"b\": 1}",
-            json!([{"a": "yes", "b": 1}]),
-        ),
+        ("{\"a\": \"yes\",\n\t\"b\": 1}", json!([{"a": "yes", "b": 1}])),
         ("{a: yes}", json!([{"a": true}])),
         ("{\"a\": 1}\n---\n{\"b\": 2}\n", json!([{"a": 1}, {"b": 2}])),
         ("---\n{\"a\": 1}\n---\nb: 2\n", json!([{"a": 1}, {"b": 2}])),
@@ -206,33 +170,18 @@ fn documents_mean_what_they_mean_to_kubectl() {
 #[test]
 fn lists_are_taken_apart() {
     let rows = [
-        (
-            "kind: List\napiVersion: v1\nitems:\n- a: 1\n- b: 2\n",
-            json!([{"a": 1}, {"b": 2}]),
-        ),
+        ("kind: List\napiVersion: v1\nitems:\n- a: 1\n- b: 2\n", json!([{"a": 1}, {"b": 2}])),
         ("kind: List\nitems: []\n", json!([])),
         ("kind: List\nitems:\n", json!([])),
         ("kind: List\n", json!([{"kind": "List"}])),
-        (
-            "kind: AllowList\nitems: text\n",
-            json!([{"kind": "AllowList", "items": "text"}]),
-        ),
+        ("kind: AllowList\nitems: text\n", json!([{"kind": "AllowList", "items": "text"}])),
         (
             "kind: PodList\napiVersion: v1\nitems:\n- metadata: {name: a}\n",
             json!([{"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}}]),
         ),
-        (
-            "kind: List\nitems:\n- kind: List\n  items: [{a: 1}]\n- {b: 2}\n",
-            json!([{"a": 1}, {"b": 2}]),
-        ),
-        (
-            "{\"kind\": \"List\", \"items\": [{\"a\": 1}]}",
-            json!([{"a": 1}]),
-        ),
-        (
-            "kind: Pod\nitems: [1]\n",
-            json!([{"kind": "Pod", "items": [1]}]),
-        ),
+        ("kind: List\nitems:\n- kind: List\n  items: [{a: 1}]\n- {b: 2}\n", json!([{"a": 1}, {"b": 2}])),
+        ("{\"kind\": \"List\", \"items\": [{\"a\": 1}]}", json!([{"a": 1}])),
+        ("kind: Pod\nitems: [1]\n", json!([{"kind": "Pod", "items": [1]}])),
     ];
     for (text, value) in rows {
         assert_eq!(values(text), value, "{text:?}");
@@ -246,122 +195,47 @@ fn lists_are_taken_apart() {
 fn wrong_texts_are_refused_with_their_line() {
     let rows = [
         ("a: 1\na: 2\n", "test:2: key \"a\" already set in map"),
-        (
-            "x:\n  name: a\n  image: b\n  name: c\n",
-            "test:4: key \"name\" already set in map",
-        ),
+        ("x:\n  name: a\n  image: b\n  name: c\n", "test:4: key \"name\" already set in map"),
         ("1: a\n\"1\": b\n", "test:2: key \"1\" already set in map"),
-        (
-            "a: 1\n---\nb: 1\nb: 2\n",
-            "test:4: key \"b\" already set in map",
-        ),
-        (
-            "{\"a\": 1,\n\"a\": 2}",
-            "test:2: key \"a\" already set in map",
-        ),
+        ("a: 1\n---\nb: 1\nb: 2\n", "test:4: key \"b\" already set in map"),
+        ("{\"a\": 1,\n\"a\": 2}", "test:2: key \"a\" already set in map"),
         ("v: {a: 1, a: 2}", "test:1: key \"a\" already set in map"),
-        (
-            "a:\n\tb: 1\n",
-            "test:2: tabs disallowed within this context (block indentation)",
-        ),
-        (
-            "a: 1\n b: 2\n",
-            "test:2: mapping values are not allowed in this context",
-        ),
+        ("a:\n\tb: 1\n", "test:2: tabs disallowed within this context (block indentation)"),
+        ("a: 1\n b: 2\n", "test:2: mapping values are not allowed in this context"),
         ("a:\n    b: 1\n  c: 2\n", "test:3: "),
-        (
-            "a: b: c\n",
-            "test:1: mapping values are not allowed in this context",
-        ),
+        ("a: b: c\n", "test:1: mapping values are not allowed in this context"),
         ("a: [1, 2\nb: 3\n", "test:2: "),
         ("a: 'open\n", "test:"),
         ("a: \"\\q\"\n", "test:1: "),
         ("a: *missing\n", "test:1: "),
         ("a: @b\n", "test:1: "),
-        (
-            "a: 1\nb: \u{1}\n",
-            "test:2: control characters are not allowed",
-        ),
-        (
-            "a: 1\0\nb: 2\n",
-            "test:1: control characters are not allowed",
-        ),
-        (
-            "a: \"\u{7}\"\n",
-            "test:1: control characters are not allowed",
-        ),
-        (
-            "# \u{7f}\na: 1\n",
-            "test:1: control characters are not allowed",
-        ),
+        ("a: 1\nb: \u{1}\n", "test:2: control characters are not allowed"),
+        ("a: 1\0\nb: 2\n", "test:1: control characters are not allowed"),
+        ("a: \"\u{7}\"\n", "test:1: control characters are not allowed"),
+        ("# \u{7f}\na: 1\n", "test:1: control characters are not allowed"),
         ("a: `b`\n", "test:1: "),
         ("a: 1\n---\nb: *a\n", "test:3: "),
         ("x: &a 1\n---\nb: *a\n", "test:3: "),
-        (
-            "a: &x\n  b: *x\n",
-            "test:2: the value of the anchor contains itself",
-        ),
+        ("a: &x\n  b: *x\n", "test:2: the value of the anchor contains itself"),
         ("a: .inf\n", "test:1: .inf cannot be written in JSON"),
         ("b: 1\na: .NaN\n", "test:2: .NaN cannot be written in JSON"),
-        (
-            "a: 0x10000000000000000\n",
-            "test:1: integer 0x10000000000000000 is out of range",
-        ),
+        ("a: 0x10000000000000000\n", "test:1: integer 0x10000000000000000 is out of range"),
         ("a: !!int x\n", "test:1: cannot decode \"x\" as a !!int"),
         ("a: !!bool 1\n", "test:1: cannot decode \"1\" as a !!bool"),
-        (
-            "a: !!binary aGk=\n",
-            "test:1: !!binary is not supported, write the base64 text without the tag",
-        ),
-        (
-            "~: a\n",
-            "test:1: a key must be a string, a number or a boolean, found null",
-        ),
-        (
-            "b: 1\n? [x]\n: a\n",
-            "test:2: a key must be a string, a number or a boolean, found a list",
-        ),
-        (
-            "{{ .Values.name }}: a\n",
-            "test:1: a key must be a string, a number or a boolean, found an object",
-        ),
-        (
-            "a:\n  <<: 1\n",
-            "test:2: map merge requires map or sequence of maps as the value",
-        ),
-        (
-            "<<: [{a: 1}, 2]\n",
-            "test:1: map merge requires map or sequence of maps as the value",
-        ),
-        (
-            "just text\n",
-            "test:1: a manifest must be an object, found a string",
-        ),
-        (
-            "- a\n- b\n",
-            "test:1: a manifest must be an object, found a list",
-        ),
-        (
-            "a: 1\n---\n5\n",
-            "test:3: a manifest must be an object, found a number",
-        ),
-        (
-            "kind: List\nitems:\n- a: 1\n- text\n",
-            "test:4: a manifest must be an object, found a string",
-        ),
-        (
-            "{\"a\": 1,\n\"b\" 2}",
-            "test:2: found '2', expected ':' after a key",
-        ),
-        (
-            "{\"a\": 1\n",
-            "test:2: found the end of the text, expected ',' or '}'",
-        ),
+        ("a: !!binary aGk=\n", "test:1: !!binary is not supported, write the base64 text without the tag"),
+        ("~: a\n", "test:1: a key must be a string, a number or a boolean, found null"),
+        ("b: 1\n? [x]\n: a\n", "test:2: a key must be a string, a number or a boolean, found a list"),
+        ("{{ .Values.name }}: a\n", "test:1: a key must be a string, a number or a boolean, found an object"),
+        ("a:\n  <<: 1\n", "test:2: map merge requires map or sequence of maps as the value"),
+        ("<<: [{a: 1}, 2]\n", "test:1: map merge requires map or sequence of maps as the value"),
+        ("just text\n", "test:1: a manifest must be an object, found a string"),
+        ("- a\n- b\n", "test:1: a manifest must be an object, found a list"),
+        ("a: 1\n---\n5\n", "test:3: a manifest must be an object, found a number"),
+        ("kind: List\nitems:\n- a: 1\n- text\n", "test:4: a manifest must be an object, found a string"),
+        ("{\"a\": 1,\n\"b\" 2}", "test:2: found '2', expected ':' after a key"),
+        ("{\"a\": 1\n", "test:2: found the end of the text, expected ',' or '}'"),
         ("{\"a\": \"x\n", "test:1: a string is not closed"),
-        (
-            "{\"a\":\n \"\\q\"}",
-            "test:2: a string with a control character or a wrong escape",
-        ),
+        ("{\"a\":\n \"\\q\"}", "test:2: a string with a control character or a wrong escape"),
         ("{\"a\": tru}]", "test:1: found 't', expected a value"),
         ("{\"a\": 01}]", "test:1: 01 is not a number"),
         ("{\"a\": 1}\n]", "test:2: found ']', expected a value"),
@@ -369,36 +243,23 @@ fn wrong_texts_are_refused_with_their_line() {
     for (text, message) in rows {
         let error = read("test", text).expect_err(text).to_string();
         assert!(error.starts_with(message), "{text:?}: {error}");
-        assert!(
-            !error.contains('\n') && error.len() > "test:1: ".len(),
-            "{text:?}: {error}"
-        );
+        assert!(!error.contains('\n') && error.len() > "test:1: ".len(), "{text:?}: {error}");
     }
 }
 
 #[test]
 fn size_depth_and_aliases_are_bounded() {
     let refusal = |text: &str| read("test", text).unwrap_err().problem;
-    assert_eq!(
-        refusal(&" ".repeat(TEXT_LIMIT_BYTES + 1)),
-        Problem::TooLarge
-    );
+    assert_eq!(refusal(&" ".repeat(TEXT_LIMIT_BYTES + 1)), Problem::TooLarge);
     let brackets = |depth: usize| format!("v: {}{}", "[".repeat(depth), "]".repeat(depth));
     assert_eq!(documents(&brackets(DEPTH_LIMIT)).len(), 1);
     assert_eq!(refusal(&brackets(DEPTH_LIMIT + 1)), Problem::TooDeep);
-    let blocks = |depth: usize| {
-        (0..depth).fold(String::new(), |text, level| {
-            text + &" ".repeat(level) + "a:\n"
-        })
-    };
+    let blocks =
+        |depth: usize| (0..depth).fold(String::new(), |text, level| text + &" ".repeat(level) + "a:\n");
     assert_eq!(documents(&blocks(DEPTH_LIMIT)).len(), 1);
     assert_eq!(refusal(&blocks(DEPTH_LIMIT + 1)), Problem::TooDeep);
     assert_eq!(refusal(&"[".repeat(1 << 16)), Problem::TooDeep);
-    let braces = format!(
-        "{}1{}",
-        "{\"a\":".repeat(DEPTH_LIMIT + 1),
-        "}".repeat(DEPTH_LIMIT + 1)
-    );
+    let braces = format!("{}1{}", "{\"a\":".repeat(DEPTH_LIMIT + 1), "}".repeat(DEPTH_LIMIT + 1));
     assert_eq!(refusal(&braces), Problem::TooDeep);
     let half = "[".repeat(60) + &"]".repeat(60);
     let deep_alias = format!("a: &x {half}\nb: {}*x{}", "[".repeat(60), "]".repeat(60));
@@ -410,11 +271,7 @@ fn size_depth_and_aliases_are_bounded() {
         laughs += &format!("a{level}: &a{level} [{aliases}]\n");
     }
     assert_eq!(refusal(&laughs), Problem::ExcessiveAliasing);
-    let long = format!(
-        "a: &a {}\nb: [{}]\n",
-        "x".repeat(1 << 20),
-        "*a, ".repeat(100)
-    );
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(100));
     assert_eq!(refusal(&long), Problem::ExcessiveAliasing);
 }
 
@@ -464,11 +321,7 @@ fn fields_know_their_lines() {
         (0, "spec.replicas", Some(9)),
         (0, "spec.template.spec.containers[0].image", Some(14)),
         (0, "spec.template.spec.containers[1].image", Some(17)),
-        (
-            0,
-            "spec.template.spec.containers[1].ports[1].containerPort",
-            Some(19),
-        ),
+        (0, "spec.template.spec.containers[1].ports[1].containerPort", Some(19)),
         (0, "spec.template.spec.containers[0].command[2]", Some(13)),
         (0, "spec.template.spec.containers[7]", Some(12)),
         (0, "spec.selector", Some(8)),

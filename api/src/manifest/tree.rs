@@ -33,22 +33,14 @@ pub(super) struct Place {
 
 impl Tree {
     pub fn scalar(value: Value) -> Self {
-        Self {
-            value,
-            lines: Lines::default(),
-        }
+        Self { value, lines: Lines::default() }
     }
 
     pub fn list(items: Vec<(usize, Tree)>) -> Self {
-        let (places, values) = items
-            .into_iter()
-            .map(|(line, Tree { value, lines })| (Place { line, lines }, value))
-            .unzip();
+        let (places, values) =
+            items.into_iter().map(|(line, Tree { value, lines })| (Place { line, lines }, value)).unzip();
         let lines = Lines(Some(Arc::new(Parts::Items(places))));
-        Self {
-            value: Value::Array(values),
-            lines,
-        }
+        Self { value: Value::Array(values), lines }
     }
 
     /// The items of a list; anything else is the one item.
@@ -56,16 +48,9 @@ impl Tree {
         match (self.value, self.lines.0.as_deref()) {
             (Value::Array(values), Some(Parts::Items(places))) => {
                 let lines = places.iter().map(|place| place.lines.clone());
-                values
-                    .into_iter()
-                    .zip(lines)
-                    .map(|(value, lines)| Tree { value, lines })
-                    .collect()
+                values.into_iter().zip(lines).map(|(value, lines)| Tree { value, lines }).collect()
             }
-            (value, _) => vec![Tree {
-                value,
-                lines: self.lines,
-            }],
+            (value, _) => vec![Tree { value, lines: self.lines }],
         }
     }
 }
@@ -104,9 +89,7 @@ impl Parts {
     /// The part that the path begins with, and the rest of the path.
     fn step<'a, 'p>(&'a self, path: &'p str) -> Option<(&'a Place, &'p str)> {
         let path = path.strip_prefix('.').unwrap_or(path);
-        if let Some((bracketed, rest)) =
-            path.strip_prefix('[').and_then(|path| path.split_once(']'))
-        {
+        if let Some((bracketed, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) {
             let place = match self {
                 Self::Fields(places) => places.get(bracketed)?,
                 Self::Items(places) => places.get(bracketed.parse::<usize>().ok()?)?,
@@ -117,12 +100,8 @@ impl Parts {
             return None;
         };
         // A key may have dots and brackets of its own: the shortest beginning that is a key is meant.
-        let ends = path
-            .match_indices(['.', '['])
-            .map(|(end, _)| end)
-            .chain([path.len()]);
-        ends.into_iter()
-            .find_map(|end| Some((places.get(&path[..end])?, &path[end..])))
+        let ends = path.match_indices(['.', '[']).map(|(end, _)| end).chain([path.len()]);
+        ends.into_iter().find_map(|end| Some((places.get(&path[..end])?, &path[end..])))
     }
 }
 
@@ -139,21 +118,13 @@ impl Fields {
         if self.values.contains_key(&key) {
             return Err(Wrong::new(line, Problem::KeyAlreadySet(key)));
         }
-        self.set(
-            key,
-            tree.value,
-            Place {
-                line,
-                lines: tree.lines,
-            },
-        );
+        self.set(key, tree.value, Place { line, lines: tree.lines });
         Ok(())
     }
 
     /// Sets the fields of an object over those that are there; refuses anything else.
     pub fn overlay(&mut self, tree: Tree) -> Result<(), Problem> {
-        let (Value::Object(values), Some(Parts::Fields(places))) =
-            (tree.value, tree.lines.0.as_deref())
+        let (Value::Object(values), Some(Parts::Fields(places))) = (tree.value, tree.lines.0.as_deref())
         else {
             return Err(Problem::Merge);
         };
@@ -182,9 +153,6 @@ impl Fields {
 
     pub fn into_tree(self) -> Tree {
         let lines = Lines(Some(Arc::new(Parts::Fields(self.places))));
-        Tree {
-            value: Value::Object(self.values),
-            lines,
-        }
+        Tree { value: Value::Object(self.values), lines }
     }
 }

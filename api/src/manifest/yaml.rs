@@ -20,11 +20,7 @@ pub(super) fn read(text: &str) -> Result<Vec<(usize, Tree)>, Wrong> {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     let parser = Parser::new_from_str_with_options(text, options);
-    let mut reader = Reader {
-        parser,
-        anchors: BTreeMap::new(),
-        copied_bytes: 0,
-    };
+    let mut reader = Reader { parser, anchors: BTreeMap::new(), copied_bytes: 0 };
     let mut documents = Vec::new();
     loop {
         match reader.next()? {
@@ -82,10 +78,7 @@ impl<'text> Reader<'text> {
                 };
                 Err(Wrong::new(error.marker().line(), problem))
             }
-            None => Err(Wrong::new(
-                1,
-                Problem::Syntax("the text ends too early".to_owned()),
-            )),
+            None => Err(Wrong::new(1, Problem::Syntax("the text ends too early".to_owned()))),
         }
     }
 
@@ -100,22 +93,12 @@ impl<'text> Reader<'text> {
                 let value = scalar::resolve(&text, style == ScalarStyle::Plain, tag.as_deref())
                     .map_err(|problem| Wrong::new(line, problem))?;
                 let bytes = VALUE_BYTES + text.len();
-                (
-                    Node {
-                        tree: Tree::scalar(value),
-                        bytes,
-                        height: 0,
-                    },
-                    anchor,
-                )
+                (Node { tree: Tree::scalar(value), bytes, height: 0 }, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.list(depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.object(depth)?, anchor),
             _ => {
-                return Err(Wrong::new(
-                    line,
-                    Problem::Syntax("a value is missing".to_owned()),
-                ));
+                return Err(Wrong::new(line, Problem::Syntax("a value is missing".to_owned())));
             }
         };
         if anchor != 0 {
@@ -150,11 +133,7 @@ impl<'text> Reader<'text> {
         loop {
             let (event, line) = self.next()?;
             if event == Event::SequenceEnd {
-                return Ok(Node {
-                    tree: Tree::list(items),
-                    bytes,
-                    height: height + 1,
-                });
+                return Ok(Node { tree: Tree::list(items), bytes, height: height + 1 });
             }
             let item = self.node(event, line, depth + 1)?;
             bytes += item.bytes;
@@ -179,19 +158,14 @@ impl<'text> Reader<'text> {
             bytes += VALUE_BYTES + key.text().map_or(0, str::len) + value.bytes;
             height = height.max(value.height);
             if merges {
-                merge(&mut merged, value.tree)
-                    .map_err(|problem| Wrong::new(value_line, problem))?;
+                merge(&mut merged, value.tree).map_err(|problem| Wrong::new(value_line, problem))?;
             } else {
                 let name = scalar::field_name(key.tree.value)
                     .map_err(|key| Wrong::new(line, Problem::Key(kind_of(&key))))?;
                 fields.insert(line, name, value.tree)?;
             }
         }
-        Ok(Node {
-            tree: fields.into_tree_over(merged),
-            bytes,
-            height: height + 1,
-        })
+        Ok(Node { tree: fields.into_tree_over(merged), bytes, height: height + 1 })
     }
 }
 
@@ -214,9 +188,5 @@ fn is_merge(key: &Event<'_>) -> bool {
 
 /// Adds the fields of an object, or of a list of objects of which the earlier ones win.
 fn merge(merged: &mut Fields, value: Tree) -> Result<(), Problem> {
-    value
-        .into_items()
-        .into_iter()
-        .rev()
-        .try_for_each(|object| merged.overlay(object))
+    value.into_items().into_iter().rev().try_for_each(|object| merged.overlay(object))
 }

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use super::{
-    BINARY_SUFFIXES, DECIMAL_SUFFIXES, Format, LARGEST_BINARY_NANOS, LARGEST_NANOS, NANOS_PER_UNIT,
-    Quantity, QuantityError,
+    BINARY_SUFFIXES, DECIMAL_SUFFIXES, Format, LARGEST_BINARY_NANOS, LARGEST_NANOS, NANOS_PER_UNIT, Quantity,
+    QuantityError,
 };
 
 impl FromStr for Quantity {
@@ -33,18 +33,12 @@ impl FromStr for Quantity {
                 format = Format::DecimalSi;
             }
         }
-        Ok(Self {
-            nanos: if negative { -nanos } else { nanos },
-            format,
-        })
+        Ok(Self { nanos: if negative { -nanos } else { nanos }, format })
     }
 }
 
 fn split_digits(text: &str) -> (&str, &str) {
-    text.split_at(
-        text.find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len()),
-    )
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
 fn has_form_of_suffix(suffix: &str) -> bool {
@@ -62,44 +56,22 @@ struct Suffix {
 
 impl Suffix {
     fn read(suffix: &str) -> Option<Self> {
-        if let Some((_, decimal_power)) = DECIMAL_SUFFIXES
-            .iter()
-            .find(|(letter, _)| *letter == suffix)
-        {
-            return Some(Self {
-                decimal_power: *decimal_power,
-                factor: 1,
-                format: Format::DecimalSi,
-            });
+        if let Some((_, decimal_power)) = DECIMAL_SUFFIXES.iter().find(|(letter, _)| *letter == suffix) {
+            return Some(Self { decimal_power: *decimal_power, factor: 1, format: Format::DecimalSi });
         }
-        if let Some(position) = BINARY_SUFFIXES
-            .iter()
-            .position(|letters| *letters == suffix)
-        {
+        if let Some(position) = BINARY_SUFFIXES.iter().position(|letters| *letters == suffix) {
             let factor = 1 << (10 * (position + 1));
-            return Some(Self {
-                decimal_power: 0,
-                factor,
-                format: Format::BinarySi,
-            });
+            return Some(Self { decimal_power: 0, factor, format: Format::BinarySi });
         }
         let power = suffix.strip_prefix(['e', 'E'])?;
         let decimal_power = power.parse::<i32>().ok()?.into();
-        Some(Self {
-            decimal_power,
-            factor: 1,
-            format: Format::DecimalExponent,
-        })
+        Some(Self { decimal_power, factor: 1, format: Format::DecimalExponent })
     }
 }
 
 /// `whole.fraction * 10^decimal_power * factor` in billionths, rounded up, at most the largest amount.
 fn scale(whole: &str, fraction: &str, decimal_power: i64, factor: i128) -> i128 {
-    let digits: Vec<u8> = whole
-        .bytes()
-        .chain(fraction.bytes())
-        .map(|byte| byte - b'0')
-        .collect();
+    let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').collect();
     let leading_zeros = digits.iter().take_while(|digit| **digit == 0).count();
     let digits = &digits[leading_zeros..];
     if digits.is_empty() {
@@ -109,9 +81,7 @@ fn scale(whole: &str, fraction: &str, decimal_power: i64, factor: i128) -> i128 
     let point = whole.len() as i64 - leading_zeros as i64 + decimal_power + 9;
     let mut nanos: i128 = 0;
     for position in 0..point.max(0) {
-        let digit = usize::try_from(position)
-            .ok()
-            .and_then(|position| digits.get(position));
+        let digit = usize::try_from(position).ok().and_then(|position| digits.get(position));
         let more = i128::from(digit.copied().unwrap_or(0)) * factor;
         nanos = nanos.saturating_mul(10).saturating_add(more);
         if nanos >= LARGEST_NANOS {

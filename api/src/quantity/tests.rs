@@ -6,8 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn quantity(text: &str) -> Quantity {
-    text.parse()
-        .unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 #[test]
@@ -72,35 +71,16 @@ fn is_written_in_canonical_form() {
 #[test]
 fn refuses_what_kubernetes_refuses() {
     let form = [
-        "", " ", "-", "+", ".", "m", "Ki", "1.1.M", "1+1.0M", "0.1am", "aoeu", " 1", "1 ", "1 k",
-        "--1", "1_000", "0x10", "1g", "٣", "1é", "1e3m",
+        "", " ", "-", "+", ".", "m", "Ki", "1.1.M", "1+1.0M", "0.1am", "aoeu", " 1", "1 ", "1 k", "--1",
+        "1_000", "0x10", "1g", "٣", "1é", "1e3m",
     ];
     for text in form {
-        assert_eq!(
-            text.parse::<Quantity>(),
-            Err(QuantityError::Form),
-            "{text:?}"
-        );
+        assert_eq!(text.parse::<Quantity>(), Err(QuantityError::Form), "{text:?}");
     }
-    let suffix = [
-        "0.1mi",
-        ".5i",
-        "1i",
-        "-3.01i",
-        "-3.01e-",
-        "1e",
-        "1K",
-        "1mm",
-        "1k3",
-        "1-3",
-        "1e99999999999",
-    ];
+    let suffix =
+        ["0.1mi", ".5i", "1i", "-3.01i", "-3.01e-", "1e", "1K", "1mm", "1k3", "1-3", "1e99999999999"];
     for text in suffix {
-        assert_eq!(
-            text.parse::<Quantity>(),
-            Err(QuantityError::Suffix),
-            "{text:?}"
-        );
+        assert_eq!(text.parse::<Quantity>(), Err(QuantityError::Suffix), "{text:?}");
     }
 }
 
@@ -119,21 +99,13 @@ fn counts_whole_units_and_thousandths_rounding_away_from_zero() {
         ("-10E", i64::MIN, i64::MIN),
     ];
     for (text, value, millis) in rows {
-        assert_eq!(
-            (quantity(text).value(), quantity(text).millis()),
-            (value, millis),
-            "{text:?}"
-        );
+        assert_eq!((quantity(text).value(), quantity(text).millis()), (value, millis), "{text:?}");
     }
 }
 
 #[test]
 fn adds_and_subtracts_keeping_the_format_of_the_first() {
-    let sum = |a: &str, b: &str| {
-        quantity(a)
-            .checked_add(quantity(b))
-            .map(|sum| sum.to_string())
-    };
+    let sum = |a: &str, b: &str| quantity(a).checked_add(quantity(b)).map(|sum| sum.to_string());
     assert_eq!(sum("100m", "900m").as_deref(), Some("1"));
     assert_eq!(sum("1Gi", "512Mi").as_deref(), Some("1536Mi"));
     assert_eq!(sum("1Gi", "1073741824").as_deref(), Some("2Gi"));
@@ -142,17 +114,8 @@ fn adds_and_subtracts_keeping_the_format_of_the_first() {
     let huge = quantity("1e28");
     assert_eq!(huge.saturating_add(huge), huge);
     assert_eq!(huge.negated().saturating_sub(huge), huge.negated());
-    assert_eq!(
-        quantity("1Gi").checked_sub(quantity("1Gi")),
-        Some(Quantity::ZERO)
-    );
-    assert_eq!(
-        quantity("1")
-            .checked_sub(quantity("2"))
-            .unwrap()
-            .to_string(),
-        "-1"
-    );
+    assert_eq!(quantity("1Gi").checked_sub(quantity("1Gi")), Some(Quantity::ZERO));
+    assert_eq!(quantity("1").checked_sub(quantity("2")).unwrap().to_string(), "-1");
 }
 
 #[test]
@@ -168,29 +131,16 @@ fn is_read_from_strings_and_numbers() {
     ];
     for (json, canonical) in rows {
         let quantity: Quantity = serde_json::from_str(json).unwrap();
-        assert_eq!(
-            serde_json::to_string(&quantity).unwrap(),
-            format!("{canonical:?}"),
-            "{json}"
-        );
+        assert_eq!(serde_json::to_string(&quantity).unwrap(), format!("{canonical:?}"), "{json}");
     }
     assert!(serde_json::from_str::<Quantity>("true").is_err());
-    let error = serde_json::from_str::<Quantity>(r#""1x""#)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("quantities must match the regular expression '^("),
-        "{error}"
-    );
-    assert_eq!(
-        Quantity::try_from(&ApiQuantity("1Gi".into())),
-        Ok(quantity("1Gi"))
-    );
+    let error = serde_json::from_str::<Quantity>(r#""1x""#).unwrap_err().to_string();
+    assert!(error.starts_with("quantities must match the regular expression '^("), "{error}");
+    assert_eq!(Quantity::try_from(&ApiQuantity("1Gi".into())), Ok(quantity("1Gi")));
 }
 
-const SUFFIXES: [&str; 16] = [
-    "n", "u", "m", "", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "e3", "E-2", "e0",
-];
+const SUFFIXES: [&str; 16] =
+    ["n", "u", "m", "", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "e3", "E-2", "e0"];
 
 fn written() -> impl Strategy<Value = String> {
     let number = "[+-]?([0-9]{1,12}(\\.[0-9]{0,6})?|\\.[0-9]{1,6})";
@@ -199,9 +149,7 @@ fn written() -> impl Strategy<Value = String> {
 
 /// What the text says in billionths, by arithmetic on the digits as one integer.
 fn nanos(text: &str) -> i128 {
-    let suffix_start = text
-        .find(|c: char| c.is_ascii_alphabetic())
-        .unwrap_or(text.len());
+    let suffix_start = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, suffix) = text.split_at(suffix_start);
     let (multiplier, divisor) = match suffix {
         "n" => (1, 1_000_000_000),

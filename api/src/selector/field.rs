@@ -52,11 +52,7 @@ impl FieldSelector {
 
     /// Chooses the objects whose field has this value.
     pub fn equals(field: impl Into<String>, value: impl Into<String>) -> Self {
-        Self(vec![FieldRequirement {
-            field: field.into(),
-            value: value.into(),
-            equal: true,
-        }])
+        Self(vec![FieldRequirement { field: field.into(), value: value.into(), equal: true }])
     }
 
     /// Does it choose an object with these fields?
@@ -76,11 +72,7 @@ impl FieldSelector {
     /// The value the field must have, if one is required.
     pub fn required_value(&self, field: &str) -> Option<&str> {
         let mut equalities = self.0.iter().filter(|requirement| requirement.equal);
-        Some(
-            &equalities
-                .find(|requirement| requirement.field == field)?
-                .value,
-        )
+        Some(&equalities.find(|requirement| requirement.field == field)?.value)
     }
 
     /// Does it choose every object?
@@ -94,20 +86,13 @@ impl FromStr for FieldSelector {
     type Err = FieldSelectorError;
 
     fn from_str(selector: &str) -> Result<Self, FieldSelectorError> {
-        let terms = split_terms(selector)
-            .into_iter()
-            .filter(|term| !term.is_empty());
+        let terms = split_terms(selector).into_iter().filter(|term| !term.is_empty());
         let requirements = terms.map(|term| {
-            let (field, equal, value) =
-                split_term(term).ok_or_else(|| FieldSelectorError::Term {
-                    selector: selector.to_owned(),
-                    term: term.to_owned(),
-                })?;
-            Ok(FieldRequirement {
-                field: field.to_owned(),
-                value: unescape(value)?,
-                equal,
-            })
+            let (field, equal, value) = split_term(term).ok_or_else(|| FieldSelectorError::Term {
+                selector: selector.to_owned(),
+                term: term.to_owned(),
+            })?;
+            Ok(FieldRequirement { field: field.to_owned(), value: unescape(value)?, equal })
         });
         Ok(Self::new(requirements.collect::<Result<Vec<_>, _>>()?))
     }
@@ -139,10 +124,9 @@ fn split_term(term: &str) -> Option<(&str, bool, &str)> {
     })?;
     let (field, rest) = term.split_at(position);
     let operators = [("!=", false), ("==", true), ("=", true)];
-    operators.iter().find_map(|(operator, equal)| {
-        rest.strip_prefix(operator)
-            .map(|value| (field, *equal, value))
-    })
+    operators
+        .iter()
+        .find_map(|(operator, equal)| rest.strip_prefix(operator).map(|value| (field, *equal, value)))
 }
 
 fn unescape(value: &str) -> Result<String, FieldSelectorError> {

@@ -44,10 +44,7 @@ impl Requirement {
         check_key(&key)?;
         let check_values = |values: &BTreeSet<String>| match values.len() {
             0 => Err(SelectorError::NoValues),
-            _ => values
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, value)| check_value(&key, index, value)),
+            _ => values.iter().enumerate().try_for_each(|(index, value)| check_value(&key, index, value)),
         };
         match &operator {
             Operator::Equals(value) | Operator::NotEquals(value) => check_value(&key, 0, value)?,
@@ -90,10 +87,7 @@ pub(super) fn check_key(key: &str) -> Result<(), SelectorError> {
     if wrongs.is_empty() {
         return Ok(());
     }
-    Err(SelectorError::Key {
-        key: key.to_owned(),
-        wrong: wrongs.join("; "),
-    })
+    Err(SelectorError::Key { key: key.to_owned(), wrong: wrongs.join("; ") })
 }
 
 fn check_value(key: &str, index: usize, value: &str) -> Result<(), SelectorError> {
@@ -102,12 +96,7 @@ fn check_value(key: &str, index: usize, value: &str) -> Result<(), SelectorError
         return Ok(());
     }
     let (key, value) = (key.to_owned(), value.to_owned());
-    Err(SelectorError::Value {
-        key,
-        index,
-        value,
-        wrong: wrongs.join("; "),
-    })
+    Err(SelectorError::Value { key, index, value, wrong: wrongs.join("; ") })
 }
 
 /// A choice of objects by their labels.
@@ -149,10 +138,12 @@ impl LabelSelector {
     /// Chooses the objects that have all these labels: the selector of Services and
     /// ReplicationControllers. An empty map chooses everything. The labels' form is not checked.
     pub fn from_map(labels: &BTreeMap<String, String>) -> Self {
-        Self::new(labels.iter().map(|(key, value)| Requirement {
-            key: key.clone(),
-            operator: Operator::Equals(value.clone()),
-        }))
+        Self::new(
+            labels.iter().map(|(key, value)| Requirement {
+                key: key.clone(),
+                operator: Operator::Equals(value.clone()),
+            }),
+        )
     }
 
     /// The selector in a spec. None chooses nothing, an empty one everything.
@@ -198,16 +189,9 @@ impl TryFrom<&meta::LabelSelector> for LabelSelector {
 
     fn try_from(selector: &meta::LabelSelector) -> Result<Self, SelectorError> {
         let labels = selector.match_labels.iter().flatten();
-        let labels =
-            labels.map(|(key, value)| Requirement::new(key, Operator::Equals(value.clone())));
-        let expressions = selector
-            .match_expressions
-            .iter()
-            .flatten()
-            .map(requirement_of_expression);
-        Ok(Self::new(
-            labels.chain(expressions).collect::<Result<Vec<_>, _>>()?,
-        ))
+        let labels = labels.map(|(key, value)| Requirement::new(key, Operator::Equals(value.clone())));
+        let expressions = selector.match_expressions.iter().flatten().map(requirement_of_expression);
+        Ok(Self::new(labels.chain(expressions).collect::<Result<Vec<_>, _>>()?))
     }
 }
 
@@ -256,11 +240,7 @@ impl fmt::Display for Requirement {
         let list = |values: &BTreeSet<String>| match values.first() {
             // `()` would read as no value at all.
             Some(empty) if values.len() == 1 && empty.is_empty() => ",".to_owned(),
-            _ => values
-                .iter()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(","),
+            _ => values.iter().map(String::as_str).collect::<Vec<_>>().join(","),
         };
         let key = &self.key;
         match &self.operator {

@@ -46,9 +46,7 @@ pub enum SelectorError {
     #[error("values: Invalid value: values set must be empty for exists and does not exist")]
     NeedlessValues,
     /// `>` or `<` of something that is no integer.
-    #[error(
-        "values[0]: Invalid value: {0:?}: for 'Gt', 'Lt' operators, the value must be an integer"
-    )]
+    #[error("values[0]: Invalid value: {0:?}: for 'Gt', 'Lt' operators, the value must be an integer")]
     NotAnInteger(String),
     /// An operator that does not exist.
     #[error("{0:?} is not a valid label selector operator")]
@@ -109,10 +107,7 @@ pub(super) fn requirements(text: &str) -> Result<Vec<Requirement>, SelectorError
 }
 
 fn unexpected(found: Token<'_>, expected: &'static str) -> SelectorError {
-    SelectorError::Unexpected {
-        found: found.to_string(),
-        expected,
-    }
+    SelectorError::Unexpected { found: found.to_string(), expected }
 }
 
 struct Parser<'a> {

@@ -69,9 +69,7 @@ fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.first().is_some_and(u8::is_ascii_alphanumeric)
         && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }
 
 fn has_form_of_subdomain(text: &str) -> bool {
@@ -79,9 +77,7 @@ fn has_form_of_subdomain(text: &str) -> bool {
     text.split('.').map(str::as_bytes).all(|label| {
         label.first().is_some_and(is_alphanumeric)
             && label.last().is_some_and(is_alphanumeric)
-            && label
-                .iter()
-                .all(|byte| is_alphanumeric(byte) || *byte == b'-')
+            && label.iter().all(|byte| is_alphanumeric(byte) || *byte == b'-')
     })
 }
 

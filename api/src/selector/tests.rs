@@ -10,15 +10,11 @@ use super::*;
 
 fn labels(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split(',').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap())
-        .map(|(k, v)| (k.into(), v.into()))
-        .collect()
+    pairs.map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k.into(), v.into())).collect()
 }
 
 fn selector(text: &str) -> LabelSelector {
-    text.parse()
-        .unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 #[test]
@@ -55,45 +51,18 @@ fn label_selectors_are_written_in_canonical_form() {
 fn label_selectors_say_what_is_wrong() {
     let rows = [
         ("a,", "found '', expected: identifier after ','"),
-        (
-            ",a",
-            "found ',', expected: !, identifier, or 'end of string'",
-        ),
+        (",a", "found ',', expected: !, identifier, or 'end of string'"),
         ("a,,b", "found ',', expected: identifier after ','"),
-        (
-            "=a",
-            "found '=', expected: !, identifier, or 'end of string'",
-        ),
-        (
-            "!",
-            "unable to parse requirement: found '', expected: identifier",
-        ),
+        ("=a", "found '=', expected: !, identifier, or 'end of string'"),
+        ("!", "unable to parse requirement: found '', expected: identifier"),
         ("!a=b", "found '=', expected: ',' or 'end of string'"),
-        (
-            "a b",
-            "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt",
-        ),
+        ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
         ("a=b c", "found 'c', expected: ',' or 'end of string'"),
-        (
-            "a=!b",
-            "unable to parse requirement: found '!', expected: identifier",
-        ),
-        (
-            "a===b",
-            "unable to parse requirement: found '=', expected: identifier",
-        ),
-        (
-            "a in x",
-            "unable to parse requirement: found 'x', expected: '('",
-        ),
-        (
-            "a in (x",
-            "unable to parse requirement: found '', expected: ',' or ')'",
-        ),
-        (
-            "a in (x y)",
-            "unable to parse requirement: found 'y', expected: ',' or ')'",
-        ),
+        ("a=!b", "unable to parse requirement: found '!', expected: identifier"),
+        ("a===b", "unable to parse requirement: found '=', expected: identifier"),
+        ("a in x", "unable to parse requirement: found 'x', expected: '('"),
+        ("a in (x", "unable to parse requirement: found '', expected: ',' or ')'"),
+        ("a in (x y)", "unable to parse requirement: found 'y', expected: ',' or ')'"),
         (
             "a in ()",
             "unable to parse requirement: values: Invalid value: []: for 'in', 'notin' operators, \
@@ -109,21 +78,13 @@ fn label_selectors_say_what_is_wrong() {
             "unable to parse requirement: values[0]: Invalid value: \"+1\": for 'Gt', 'Lt' \
              operators, the value must be an integer",
         ),
-        (
-            "/a",
-            "unable to parse requirement: key: Invalid value: \"/a\": prefix part must be non-empty",
-        ),
+        ("/a", "unable to parse requirement: key: Invalid value: \"/a\": prefix part must be non-empty"),
     ];
     for (text, message) in rows {
-        assert_eq!(
-            text.parse::<LabelSelector>().unwrap_err().to_string(),
-            message,
-            "{text:?}"
-        );
+        assert_eq!(text.parse::<LabelSelector>().unwrap_err().to_string(), message, "{text:?}");
     }
     let error = "a=-b".parse::<LabelSelector>().unwrap_err().to_string();
-    let start =
-        "unable to parse requirement: values[0][a]: Invalid value: \"-b\": a valid label must";
+    let start = "unable to parse requirement: values[0][a]: Invalid value: \"-b\": a valid label must";
     assert!(error.starts_with(start), "{error}");
 }
 
@@ -158,11 +119,7 @@ fn label_selectors_choose() {
         ("a=b,c", "a=b", false),
     ];
     for (text, present, chosen) in rows {
-        assert_eq!(
-            selector(text).matches(Some(&labels(present))),
-            chosen,
-            "{text:?} of {present:?}"
-        );
+        assert_eq!(selector(text).matches(Some(&labels(present))), chosen, "{text:?} of {present:?}");
     }
     assert!(LabelSelector::everything().matches(None));
     assert!(!LabelSelector::nothing().matches(None));
@@ -203,10 +160,7 @@ fn selectors_of_specs_join_labels_and_expressions() {
         (expression("a", "NotIn", &["x"]), "a notin (x),app=web"),
         (expression("a", "Exists", &[]), "a,app=web"),
         (expression("z", "DoesNotExist", &[]), "app=web,!z"),
-        (
-            expression("a", "Equals", &["x"]),
-            "\"Equals\" is not a valid label selector operator",
-        ),
+        (expression("a", "Equals", &["x"]), "\"Equals\" is not a valid label selector operator"),
         (
             expression("a", "Exists", &["x"]),
             "values: Invalid value: values set must be empty for exists and does not exist",
@@ -221,10 +175,7 @@ fn selectors_of_specs_join_labels_and_expressions() {
     }
     assert_eq!(LabelSelector::from_api(None), Ok(LabelSelector::nothing()));
     let empty = meta::LabelSelector::default();
-    assert_eq!(
-        LabelSelector::try_from(&empty),
-        Ok(LabelSelector::everything())
-    );
+    assert_eq!(LabelSelector::try_from(&empty), Ok(LabelSelector::everything()));
 }
 
 #[test]
@@ -240,29 +191,17 @@ fn labels_have_the_form_of_kubernetes() {
         ("é", "name part must consist of"),
         ("a/b/c", "a qualified name must consist of"),
         ("/a", "prefix part must be non-empty"),
-        (
-            "Example/a",
-            "prefix part a lowercase RFC 1123 subdomain must consist of",
-        ),
-        (
-            "a..b/a",
-            "prefix part a lowercase RFC 1123 subdomain must consist of",
-        ),
+        ("Example/a", "prefix part a lowercase RFC 1123 subdomain must consist of"),
+        ("a..b/a", "prefix part a lowercase RFC 1123 subdomain must consist of"),
         (&long, "name part must be no more than 63 characters"),
     ];
     for (key, wrong) in rows {
         let wrongs = check_label_key(key).join("; ");
-        assert!(
-            wrongs.starts_with(wrong) && wrongs.is_empty() == wrong.is_empty(),
-            "{wrongs}"
-        );
+        assert!(wrongs.starts_with(wrong) && wrongs.is_empty() == wrong.is_empty(), "{wrongs}");
     }
     assert!(check_label_value("").is_empty());
     assert!(check_label_value("My_value.1").is_empty());
-    assert_eq!(
-        check_label_value(&long),
-        ["must be no more than 63 characters"]
-    );
+    assert_eq!(check_label_value(&long), ["must be no more than 63 characters"]);
     assert_eq!(check_label_value("a b").len(), 1);
     assert!(is_dns_subdomain("a.b-c.9") && !is_dns_subdomain("a.-b") && !is_dns_subdomain(""));
     assert!(!is_dns_subdomain(&"a.".repeat(127)) && !is_dns_subdomain(&"a".repeat(254)));
@@ -278,33 +217,15 @@ fn field_selectors_are_written_in_canonical_form() {
         ("a=", Ok("a=")),
         (r"a=x\,y\=z\\", Ok(r"a=x\,y\=z\\")),
         ("a", Err("invalid selector: 'a'; can't understand 'a'")),
-        (
-            "a=b,!c",
-            Err("invalid selector: 'a=b,!c'; can't understand '!c'"),
-        ),
-        (
-            r"a=\x",
-            Err(r"invalid field selector: invalid escape sequence: \x"),
-        ),
-        (
-            r"a=b\",
-            Err(r"invalid field selector: invalid escape sequence: \"),
-        ),
-        (
-            "a=b=c",
-            Err("invalid field selector: unescaped character in value: ="),
-        ),
+        ("a=b,!c", Err("invalid selector: 'a=b,!c'; can't understand '!c'")),
+        (r"a=\x", Err(r"invalid field selector: invalid escape sequence: \x")),
+        (r"a=b\", Err(r"invalid field selector: invalid escape sequence: \")),
+        ("a=b=c", Err("invalid field selector: unescaped character in value: =")),
     ];
     for (text, outcome) in rows {
-        let written = text
-            .parse::<FieldSelector>()
-            .map(|selector| selector.to_string());
+        let written = text.parse::<FieldSelector>().map(|selector| selector.to_string());
         let written = written.map_err(|error| error.to_string());
-        assert_eq!(
-            written.as_deref().map_err(String::as_str),
-            outcome,
-            "{text:?}"
-        );
+        assert_eq!(written.as_deref().map_err(String::as_str), outcome, "{text:?}");
     }
 }
 
@@ -322,19 +243,12 @@ fn field_selectors_choose_and_take_absent_fields_for_empty() {
     ];
     for (text, chosen) in rows {
         let selector: FieldSelector = text.parse().unwrap();
-        assert_eq!(
-            selector.matches(|field| fields.get(field)),
-            chosen,
-            "{text:?}"
-        );
+        assert_eq!(selector.matches(|field| fields.get(field)), chosen, "{text:?}");
     }
     let selector: FieldSelector = "metadata.name=web,spec.nodeName!=a".parse().unwrap();
     assert_eq!(selector.required_value("metadata.name"), Some("web"));
     assert_eq!(selector.required_value("spec.nodeName"), None);
-    assert_eq!(
-        FieldSelector::equals("metadata.name", "a,b").to_string(),
-        r"metadata.name=a\,b"
-    );
+    assert_eq!(FieldSelector::equals("metadata.name", "a,b").to_string(), r"metadata.name=a\,b");
 }
 
 /// What a requirement means, said once more in the plainest way: as a question to a list of labels.
@@ -345,17 +259,9 @@ fn model(requirement: &Requirement, labels: &[(String, String)]) -> bool {
             values.push(value.as_str());
         }
     }
-    let any_of = |wanted: Vec<&String>| {
-        wanted
-            .iter()
-            .any(|wanted| values.contains(&wanted.as_str()))
-    };
-    let any_integer = |holds: &dyn Fn(i64) -> bool| {
-        values
-            .iter()
-            .filter_map(|value| value.parse().ok())
-            .any(holds)
-    };
+    let any_of = |wanted: Vec<&String>| wanted.iter().any(|wanted| values.contains(&wanted.as_str()));
+    let any_integer =
+        |holds: &dyn Fn(i64) -> bool| values.iter().filter_map(|value| value.parse().ok()).any(holds);
     match requirement.operator() {
         Operator::Equals(value) => any_of(vec![value]),
         Operator::NotEquals(value) => !any_of(vec![value]),

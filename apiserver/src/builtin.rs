@@ -1,0 +1,257 @@
+//! What the server knows of a kind, declared in one place: one file in `resources`, one line in [`BUILTINS`].
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use api::field::FieldError;
+use api::{Object, Resource};
+use k8s_openapi::Metadata;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::names::Form;
+use crate::resources::config_map::ConfigMaps;
+use crate::resources::deployment::Deployments;
+use crate::resources::endpoint_slice::EndpointSlices;
+use crate::resources::event::Events;
+use crate::resources::lease::Leases;
+use crate::resources::namespace::Namespaces;
+use crate::resources::node::Nodes;
+use crate::resources::pod::Pods;
+use crate::resources::replica_set::ReplicaSets;
+use crate::resources::service::Services;
+use crate::store::Finish;
+
+/// The facts about a kind that need no code.
+#[derive(Debug)]
+pub struct Definition {
+    /// The name for one, in lower case.
+    pub singular: &'static str,
+    /// The short names kubectl takes.
+    pub short_names: &'static [&'static str],
+    /// The groups of kinds it belongs to, such as `all`.
+    pub categories: &'static [&'static str],
+    /// The parts of its objects with a life of their own.
+    pub subresources: &'static [&'static str],
+    /// The form of its names.
+    pub names: Form,
+    /// The top-level fields whose change counts as a new generation; none if the kind does not count.
+    pub generation: &'static [&'static str],
+    /// Whether objects may be created with a status.
+    pub status_at_create: bool,
+    /// The fields selectors may ask for besides `metadata.name` and `metadata.namespace`.
+    pub fields: &'static [&'static str],
+    /// Whether its objects may be lost in a power cut, so that the disk is spared.
+    pub volatile: bool,
+}
+
+impl Definition {
+    /// A kind with nothing special about it.
+    pub const fn new(singular: &'static str) -> Self {
+        Self {
+            singular,
+            short_names: &[],
+            categories: &[],
+            subresources: &[],
+            names: Form::Subdomain,
+            generation: &[],
+            status_at_create: false,
+            fields: &[],
+            volatile: false,
+        }
+    }
+
+    /// Whether it has this subresource.
+    pub fn has(&self, subresource: &str) -> bool {
+        self.subresources.contains(&subresource)
+    }
+}
+
+/// A kind of objects. Everything here is pure: an object in, the object or its mistakes out.
+///
+/// Defaults and preparations work on the JSON tree, so that nothing this program does not know is lost. Checks work on
+/// the typed value, which is kept with the object afterwards.
+pub trait Builtin: Send + Sync + 'static {
+    /// The typed value.
+    type Typed: Metadata<Ty = ObjectMeta> + DeserializeOwned + Send + Sync;
+
+    /// Its names and scope.
+    const RESOURCE: Resource;
+
+    /// The other facts.
+    const DEFINITION: Definition;
+
+    /// Fills in what the user left out.
+    fn set_defaults(_object: &mut Value) {}
+
+    /// Sets what only the server may set in a new object.
+    fn prepare_create(_object: &mut Value) {}
+
+    /// Keeps what the user may not change, without a word, and fills in what the server chose before.
+    fn prepare_update(_new: &mut Value, _old: &Value) {}
+
+    /// Marks an object that begins to terminate.
+    fn prepare_delete(_object: &mut Value) {}
+
+    /// Whether something in the object itself keeps it from being removed, besides finalizers and grace.
+    fn is_held(_object: &Value) -> bool {
+        false
+    }
+
+    /// What holds for every state of an object.
+    fn check(_object: &Self::Typed, _errors: &mut Vec<FieldError>) {}
+
+    /// What holds for the status alone; the rest was checked when it was written.
+    fn check_status(_object: &Self::Typed, _errors: &mut Vec<FieldError>) {}
+
+    /// What holds for a new object only.
+    fn check_create(_object: &Self::Typed, _errors: &mut Vec<FieldError>) {}
+
+    /// What holds between two states of an object.
+    fn check_update(_new: &Self::Typed, _old: &Self::Typed, _errors: &mut Vec<FieldError>) {}
+
+    /// The value of a field that selectors may ask for.
+    fn field<'a>(_object: &'a Self::Typed, _field: &str) -> Option<Cow<'a, str>> {
+        None
+    }
+}
+
+/// An object that passed its checks: its metadata, and how to keep the typed value with it.
+pub struct Checked {
+    /// The metadata.
+    pub metadata: ObjectMeta,
+    /// Keeps the typed value.
+    pub finish: Finish,
+}
+
+/// A [`Builtin`] with its type erased.
+pub trait Kind: Send + Sync {
+    /// Its names and scope.
+    fn resource(&self) -> &'static Resource;
+    /// The other facts.
+    fn definition(&self) -> &'static Definition;
+    /// See [`Builtin::set_defaults`].
+    fn set_defaults(&self, object: &mut Value);
+    /// See [`Builtin::prepare_create`].
+    fn prepare_create(&self, object: &mut Value);
+    /// See [`Builtin::prepare_update`].
+    fn prepare_update(&self, new: &mut Value, old: &Value);
+    /// See [`Builtin::prepare_delete`].
+    fn prepare_delete(&self, object: &mut Value);
+    /// See [`Builtin::is_held`].
+    fn is_held(&self, object: &Value) -> bool;
+    /// Decodes a state that needs no checks, such as one the server made.
+    fn decode(&self, object: &Value) -> Result<Checked, serde_json::Error>;
+    /// Decodes and checks a new object. The metadata is checked by the caller.
+    fn check_create(&self, object: &Value) -> Result<(Checked, Vec<FieldError>), serde_json::Error>;
+    /// Decodes and checks the next state of an object. The metadata is checked by the caller.
+    fn check_update(
+        &self,
+        new: &Value,
+        old: &Object,
+    ) -> Result<(Checked, Vec<FieldError>), serde_json::Error>;
+    /// Decodes the next state of an object of which only a subresource changed, and checks that.
+    fn check_part(&self, new: &Value) -> Result<(Checked, Vec<FieldError>), serde_json::Error>;
+    /// The value of a field that selectors may ask for; none if it is absent.
+    fn field<'a>(&self, object: &'a Object, field: &str) -> Option<Cow<'a, str>>;
+}
+
+/// Makes a [`Kind`] of a [`Builtin`].
+struct Erased<B>(PhantomData<B>);
+
+impl<B: Builtin> Kind for Erased<B> {
+    fn resource(&self) -> &'static Resource {
+        const { &B::RESOURCE }
+    }
+
+    fn definition(&self) -> &'static Definition {
+        const { &B::DEFINITION }
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        B::set_defaults(object);
+    }
+
+    fn prepare_create(&self, object: &mut Value) {
+        B::prepare_create(object);
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value) {
+        B::prepare_update(new, old);
+    }
+
+    fn prepare_delete(&self, object: &mut Value) {
+        B::prepare_delete(object);
+    }
+
+    fn is_held(&self, object: &Value) -> bool {
+        B::is_held(object)
+    }
+
+    fn decode(&self, object: &Value) -> Result<Checked, serde_json::Error> {
+        B::Typed::deserialize(object).map(checked)
+    }
+
+    fn check_create(&self, object: &Value) -> Result<(Checked, Vec<FieldError>), serde_json::Error> {
+        let typed = B::Typed::deserialize(object)?;
+        let mut errors = Vec::new();
+        B::check(&typed, &mut errors);
+        B::check_status(&typed, &mut errors);
+        B::check_create(&typed, &mut errors);
+        Ok((checked(typed), errors))
+    }
+
+    fn check_update(
+        &self,
+        new: &Value,
+        old: &Object,
+    ) -> Result<(Checked, Vec<FieldError>), serde_json::Error> {
+        let typed = B::Typed::deserialize(new)?;
+        let mut errors = Vec::new();
+        B::check(&typed, &mut errors);
+        if let Ok(old) = old.typed::<B::Typed>() {
+            B::check_update(&typed, old, &mut errors);
+        }
+        Ok((checked(typed), errors))
+    }
+
+    fn check_part(&self, new: &Value) -> Result<(Checked, Vec<FieldError>), serde_json::Error> {
+        let typed = B::Typed::deserialize(new)?;
+        let mut errors = Vec::new();
+        B::check_status(&typed, &mut errors);
+        Ok((checked(typed), errors))
+    }
+
+    fn field<'a>(&self, object: &'a Object, field: &str) -> Option<Cow<'a, str>> {
+        B::field(object.typed::<B::Typed>().ok()?, field)
+    }
+}
+
+fn checked<K: Metadata<Ty = ObjectMeta> + Send + Sync + 'static>(mut typed: K) -> Checked {
+    let metadata = typed.metadata().clone();
+    let finish = move |object: Object| {
+        typed.metadata_mut().resource_version.clone_from(&object.metadata().resource_version);
+        object.with_typed(typed)
+    };
+    Checked { metadata, finish: Box::new(finish) }
+}
+
+const fn of<B: Builtin>() -> &'static Erased<B> {
+    &Erased(PhantomData)
+}
+
+/// Every kind that is built in.
+pub static BUILTINS: [&dyn Kind; 10] = [
+    of::<Namespaces>(),
+    of::<Nodes>(),
+    of::<Pods>(),
+    of::<ConfigMaps>(),
+    of::<Services>(),
+    of::<EndpointSlices>(),
+    of::<Events>(),
+    of::<Leases>(),
+    of::<ReplicaSets>(),
+    of::<Deployments>(),
+];

@@ -1,0 +1,72 @@
+//! Which resource a manifest's `apiVersion` and `kind` mean, and what to say if none is served.
+
+use api::Resource;
+
+use crate::builtin::BUILTINS;
+use crate::schema;
+
+/// The resource of a kind, or a sentence that says what is wrong and what is served.
+pub fn find(api_version: &str, kind: &str) -> Result<Resource, String> {
+    let served = || BUILTINS.iter().map(|builtin| builtin.resource());
+    if let Some(found) = served().find(|known| known.kind == kind && known.api_version() == api_version) {
+        return Ok(found.clone());
+    }
+    if let Some(other) = served().find(|known| known.kind == kind) {
+        let right = other.api_version();
+        return Err(format!("{kind} is not served in {api_version:?}; write apiVersion: {right}"));
+    }
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let kinds: Vec<&str> = served().map(|known| known.kind.as_ref()).collect();
+    let list = kinds.join(", ");
+    if schema::builtin().kind(group, version, kind).is_some() {
+        return Err(format!("{kind} of {api_version} is not supported yet; supported are {list}"));
+    }
+    let near = kinds.iter().find(|known| is_near(known, kind));
+    let hint = near.map_or_else(String::new, |near| format!("did you mean {near:?}? "));
+    Err(format!("{kind:?} of {api_version:?} is unknown; {hint}supported are {list}"))
+}
+
+/// Whether the words differ in case only, or by one letter that is missing, added, changed or swapped with its neighbour.
+fn is_near(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_lowercase(), other.to_lowercase());
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let start = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
+    let (one, other) = (&one[start..], &other[start..]);
+    let end = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (&one[..one.len() - end], &other[..other.len() - end]) {
+        ([], []) | ([_], []) | ([], [_]) | ([_], [_]) => true,
+        ([a, b], [c, d]) => a == d && b == c,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_kind_is_told_what_would_be_right() {
+        let row = |api_version: &str, kind: &str, start: &str| {
+            let found = match find(api_version, kind) {
+                Ok(resource) => resource.to_string(),
+                Err(sentence) => sentence,
+            };
+            assert!(found.starts_with(start), "{found}");
+        };
+        row("apps/v1", "Deployment", "deployments.apps");
+        row("v1", "Pod", "pods");
+        row(
+            "extensions/v1beta1",
+            "Deployment",
+            "Deployment is not served in \"extensions/v1beta1\"; write apiVersion: apps/v1",
+        );
+        row(
+            "apps/v1",
+            "Deploymnet",
+            "\"Deploymnet\" of \"apps/v1\" is unknown; did you mean \"Deployment\"? supported are ",
+        );
+        row("v1", "pod", "\"pod\" of \"v1\" is unknown; did you mean \"Pod\"? ");
+        row("batch/v1", "Job", "Job of batch/v1 is not supported yet; supported are ");
+        row("example.com/v1", "Foo", "\"Foo\" of \"example.com/v1\" is unknown; supported are ");
+    }
+}

@@ -1,0 +1,20 @@
+//! The API server: the store, and everything that happens to an object on its way in and out of it.
+
+pub mod admission;
+pub mod auth;
+pub mod builtin;
+pub mod discovery;
+mod expiry;
+pub mod names;
+pub mod patch;
+pub mod path;
+pub mod registry;
+pub mod resources;
+pub mod schema;
+mod start;
+pub mod store;
+mod subresources;
+mod tree;
+
+pub use registry::Registry;
+pub use start::{Apiserver, Config, StartError, Storage};

@@ -1,0 +1,33 @@
+//! Changes to parts of an object: lists of operations and trees laid over it.
+
+mod json;
+mod merge;
+
+use serde_json::Value;
+
+pub use merge::merge;
+
+/// Why a patch cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// The patch is not one.
+    #[error("error decoding patch: {0}")]
+    Malformed(String),
+    /// An operation failed.
+    #[error("{operation} operation {index} at {path:?}: {why}")]
+    Failed {
+        /// Its place in the list.
+        index: usize,
+        /// Its name.
+        operation: &'static str,
+        /// Where it was to work.
+        path: String,
+        /// What was wrong there.
+        why: String,
+    },
+}
+
+/// Applies a list of operations (RFC 6902), all or none.
+pub fn apply_operations(document: Value, patch: &Value) -> Result<Value, PatchError> {
+    json::apply(document, patch)
+}

@@ -1,0 +1,251 @@
+//! RFC 6902: operations on single places of a tree, named by pointers (RFC 6901).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::PatchError;
+
+/// Operations in one patch at most, as in Kubernetes.
+const MOST_OPERATIONS: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Operation {
+    Add { path: String, value: Value },
+    Remove { path: String },
+    Replace { path: String, value: Value },
+    Move { from: String, path: String },
+    Copy { from: String, path: String },
+    Test { path: String, value: Value },
+}
+
+impl Operation {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Add { .. } => "add",
+            Self::Remove { .. } => "remove",
+            Self::Replace { .. } => "replace",
+            Self::Move { .. } => "move",
+            Self::Copy { .. } => "copy",
+            Self::Test { .. } => "test",
+        }
+    }
+
+    fn path(&self) -> &str {
+        match self {
+            Self::Add { path, .. }
+            | Self::Remove { path }
+            | Self::Replace { path, .. }
+            | Self::Move { path, .. }
+            | Self::Copy { path, .. }
+            | Self::Test { path, .. } => path,
+        }
+    }
+}
+
+pub(super) fn apply(mut document: Value, patch: &Value) -> Result<Value, PatchError> {
+    let Value::Array(operations) = patch else {
+        return Err(PatchError::Malformed("a JSON patch is a list of operations".to_owned()));
+    };
+    if operations.len() > MOST_OPERATIONS {
+        let words = format!("{} operations, at most {MOST_OPERATIONS} are allowed", operations.len());
+        return Err(PatchError::Malformed(words));
+    }
+    for (index, operation) in operations.iter().enumerate() {
+        let operation = Operation::deserialize(operation)
+            .map_err(|error| PatchError::Malformed(format!("operation {index}: {error}")))?;
+        let (name, path) = (operation.name(), operation.path().to_owned());
+        carry_out(&mut document, operation).map_err(|why| PatchError::Failed {
+            index,
+            operation: name,
+            path,
+            why,
+        })?;
+    }
+    Ok(document)
+}
+
+fn carry_out(document: &mut Value, operation: Operation) -> Result<(), String> {
+    match operation {
+        Operation::Add { path, value } => add(document, &path, value),
+        Operation::Remove { path } => remove(document, &path).map(drop),
+        Operation::Replace { path, value } => {
+            *find(document, &path)? = value;
+            Ok(())
+        }
+        Operation::Move { from, path } if path.starts_with(&format!("{from}/")) => {
+            Err(format!("{from:?} cannot be moved into itself"))
+        }
+        Operation::Move { from, path } => {
+            let value = remove(document, &from)?;
+            add(document, &path, value)
+        }
+        Operation::Copy { from, path } => {
+            let value = find(document, &from)?.clone();
+            add(document, &path, value)
+        }
+        Operation::Test { path, value } => match find(document, &path)? {
+            found if equal(found, &value) => Ok(()),
+            found => Err(format!("the value is {found}, not {value}")),
+        },
+    }
+}
+
+fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    let Some((parent, last)) = split(path)? else {
+        *document = value;
+        return Ok(());
+    };
+    match find(document, parent)? {
+        Value::Object(fields) => {
+            fields.insert(last, value);
+        }
+        Value::Array(items) if last == "-" => items.push(value),
+        Value::Array(items) => {
+            let index = index(&last).filter(|index| *index <= items.len());
+            items.insert(index.ok_or_else(|| no_index(&last, items.len()))?, value);
+        }
+        _ => return Err(format!("{parent:?} is neither an object nor a list")),
+    }
+    Ok(())
+}
+
+fn remove(document: &mut Value, path: &str) -> Result<Value, String> {
+    let Some((parent, last)) = split(path)? else {
+        return Ok(document.take());
+    };
+    match find(document, parent)? {
+        Value::Object(fields) => fields.remove(&last).ok_or_else(|| missing(path)),
+        Value::Array(items) => {
+            let index = index(&last).filter(|index| *index < items.len());
+            Ok(items.remove(index.ok_or_else(|| no_index(&last, items.len()))?))
+        }
+        _ => Err(missing(path)),
+    }
+}
+
+fn find<'a>(document: &'a mut Value, path: &str) -> Result<&'a mut Value, String> {
+    let mut value = document;
+    for token in tokens(path)? {
+        value = match value {
+            Value::Object(fields) => fields.get_mut(&token).ok_or_else(|| missing(path))?,
+            Value::Array(items) => {
+                let length = items.len();
+                let found = index(&token).and_then(|index| items.get_mut(index));
+                found.ok_or_else(|| no_index(&token, length))?
+            }
+            _ => return Err(missing(path)),
+        };
+    }
+    Ok(value)
+}
+
+fn missing(path: &str) -> String {
+    format!("there is nothing at {path:?}")
+}
+
+fn no_index(token: &str, length: usize) -> String {
+    format!("{token:?} is no index into a list of {length}")
+}
+
+/// The path without its last token, and that token; none for the whole document.
+fn split(path: &str) -> Result<Option<(&str, String)>, String> {
+    let last = tokens(path)?.pop();
+    Ok(last.map(|last| (path.rsplit_once('/').map_or("", |(parent, _)| parent), last)))
+}
+
+fn tokens(path: &str) -> Result<Vec<String>, String> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tokens = path.strip_prefix('/').ok_or("a path starts with '/'")?.split('/');
+    Ok(tokens.map(|token| token.replace("~1", "/").replace("~0", "~")).collect())
+}
+
+fn index(token: &str) -> Option<usize> {
+    let leading_zero = token.len() > 1 && token.starts_with('0');
+    let digits = token.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && !leading_zero).then(|| token.parse().ok()).flatten()
+}
+
+/// Numbers are equal by value: 1 and 1.0.
+fn equal(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, one)| other.get(key).is_some_and(|other| equal(one, other)))
+        }
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::merge::tests::tree;
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn row(document: Value, patch: Value, wanted: Result<Value, &str>) {
+        let result = apply(document, &patch).map_err(|error| error.to_string());
+        assert_eq!(result, wanted.map_err(str::to_owned), "{patch}");
+    }
+
+    #[test]
+    fn operations() {
+        let add = |path: &str, value: Value| json!([{"op": "add", "path": path, "value": value}]);
+        row(json!({"a": 1}), add("/b", json!(2)), Ok(json!({"a": 1, "b": 2})));
+        row(json!([1, 3]), add("/1", json!(2)), Ok(json!([1, 2, 3])));
+        row(json!([1]), add("/-", json!(2)), Ok(json!([1, 2])));
+        row(json!({"a/b": {"~": 1}}), add("/a~1b/~0", json!(2)), Ok(json!({"a/b": {"~": 2}})));
+        row(json!({"a": 1}), add("", json!([])), Ok(json!([])));
+        row(json!({"a": [1, 2]}), json!([{"op": "remove", "path": "/a/0"}]), Ok(json!({"a": [2]})));
+        row(
+            json!({"a": 1, "b": {}}),
+            json!([{"op": "move", "from": "/a", "path": "/b/c"}, {"op": "copy", "from": "/b", "path": "/d"}]),
+            Ok(json!({"b": {"c": 1}, "d": {"c": 1}})),
+        );
+        row(json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 1.0}]), Ok(json!({"a": 1})));
+    }
+
+    #[test]
+    fn failures_name_what_failed() {
+        row(
+            json!({"a": 1}),
+            json!([{"op": "test", "path": "/a", "value": 2}]),
+            Err(r#"test operation 0 at "/a": the value is 1, not 2"#),
+        );
+        row(
+            json!({"a": {}}),
+            json!([{"op": "add", "path": "/b", "value": 1}, {"op": "replace", "path": "/a/b", "value": 2}]),
+            Err(r#"replace operation 1 at "/a/b": there is nothing at "/a/b""#),
+        );
+        row(
+            json!([1]),
+            json!([{"op": "add", "path": "/5", "value": 2}]),
+            Err(r#"add operation 0 at "/5": "5" is no index into a list of 1"#),
+        );
+        row(
+            json!({"a": {}}),
+            json!([{"op": "move", "from": "/a", "path": "/a/b"}]),
+            Err(r#"move operation 0 at "/a/b": "/a" cannot be moved into itself"#),
+        );
+        row(json!({}), json!({}), Err("error decoding patch: a JSON patch is a list of operations"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_added_is_found_and_can_be_removed(document in tree(), value in tree()) {
+            let before = json!({"x": document});
+            let add = json!([{"op": "add", "path": "/new", "value": value},
+                {"op": "test", "path": "/new", "value": value}]);
+            let after = apply(before.clone(), &add).expect("an object takes a field");
+            let back = apply(after, &json!([{"op": "remove", "path": "/new"}])).expect("it is there");
+            prop_assert_eq!(back, before);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The registry: carries out every request to the API.
+//!
+//! The life of a write:
+//! 1. authorize: may this user do this?                             `auth`
+//! 2. decode against the schema; unknown fields warn or refuse      `decode`
+//! 3. project: a subresource changes its part only                  `update`, `subresources`
+//! 4. preconditions: uid and resourceVersion, if the caller said    `update`, `delete`
+//! 5. defaults: what the user left out                              `Builtin::set_defaults`
+//! 6. admission: what the cluster adds or forbids                   `admission`
+//! 7. prepare: what only the server may set                         `Builtin::prepare_*`, `metadata`
+//! 8. validate: every mistake at once, with its field               `Builtin::check*`, `metadata`
+//! 9. commit, expecting the revision the change was decided on      `store`
+//!
+//! Between reading the current state and the commit there is no lock. If another write came first, the steps from 3 on
+//! are repeated on the new state, a bounded number of times; a caller who named a revision gets a conflict in step 4.
+
+mod create;
+pub(crate) mod decode;
+mod delete;
+mod identity;
+mod list;
+pub mod metadata;
+mod selection;
+pub(crate) mod update;
+mod watch;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use api::backend::{Answer, Backend, Reply, Request, Verb};
+use api::resource::SERVICES;
+use api::status::Reason;
+use api::{Clock, Object, Resource, Status};
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+pub(crate) use identity::Identity;
+
+use crate::auth::Authorizer;
+use crate::builtin::{BUILTINS, Kind};
+use crate::resources::service::allocate::Allocator;
+use crate::resources::service::ranges::Ranges;
+use crate::store::{Collection, Outcome, Refused, Store, StoreKey, Write};
+use crate::subresources;
+
+/// So often a change is tried on the newest state before it is a conflict after all. Of those that meet in one group
+/// one wins, so this many can meet and all come through.
+pub(crate) const ATTEMPTS: usize = 64;
+
+/// Carries out requests on a store.
+pub struct Registry {
+    store: Store,
+    pub(crate) clock: Clock,
+    identity: Identity,
+    authorizer: Box<dyn Authorizer>,
+    kinds: BTreeMap<Collection, &'static dyn Kind>,
+    allocator: Allocator,
+}
+
+impl Registry {
+    /// A registry of the built-in kinds. Names and uids follow from `seed`.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        seed: u64,
+        ranges: Ranges,
+        authorizer: Box<dyn Authorizer>,
+    ) -> Self {
+        let kinds = BUILTINS.iter().map(|kind| {
+            let resource = kind.resource();
+            (Collection::from(resource), *kind)
+        });
+        Self {
+            store,
+            clock,
+            identity: Identity::new(seed),
+            authorizer,
+            kinds: kinds.collect(),
+            allocator: Allocator::new(ranges),
+        }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    async fn answer(&self, request: Request) -> Result<Reply, Status> {
+        self.authorizer.authorize(&request)?;
+        let kind = self.kind(&request.resource)?;
+        let part = request.subresource;
+        if !part.is_empty() && !kind.definition().has(part) {
+            return Err(not_served());
+        }
+        let place = Place::new(kind, &request)?;
+        match (request.verb, part) {
+            (Verb::Get, _) => self.get(&place).map(Reply::from),
+            (Verb::List(options), "") => {
+                self.list(&place, options).await.map(|list| Answer::List(list).into())
+            }
+            (Verb::Watch(options), "") => self.watch(&place, options).await.map(Reply::from),
+            (Verb::Create(body, options), "") => self.create(&place, body, &options).await,
+            (Verb::Create(body, options), "binding") => self.bind(&place, body, &options).await,
+            (Verb::Update(body, options), _) => self.replace(&place, body, &options).await,
+            (Verb::Patch(patch, options), part) if part != "finalize" => {
+                self.patch(&place, patch, &options).await
+            }
+            (Verb::Delete(options), "") => self.delete(&place, &options).await.map(Reply::from),
+            (Verb::DeleteCollection(list, options), "") => {
+                self.delete_collection(&place, list, &options).await.map(Reply::from)
+            }
+            _ => Err(Status::new(
+                Reason::MethodNotAllowed,
+                "the server does not allow this method on the requested resource",
+            )),
+        }
+    }
+
+    fn kind(&self, resource: &Resource) -> Result<&'static dyn Kind, Status> {
+        let kind = self.kinds.get(&Collection::from(resource)).copied();
+        kind.filter(|kind| kind.resource() == resource).ok_or_else(not_served)
+    }
+
+    fn get(&self, place: &Place) -> Result<Answer, Status> {
+        let object = self.current(place)?;
+        match place.part {
+            "scale" => Ok(Answer::Object(subresources::scale::of(&object)?)),
+            _ => Ok(Answer::Object(object)),
+        }
+    }
+
+    pub(crate) fn current(&self, place: &Place) -> Result<Object, Status> {
+        self.store.get(&place.store_key()).ok_or_else(|| place.not_found())
+    }
+
+    /// Gives a service what it lacks; the result is held until the service is stored.
+    pub(crate) fn allocate(
+        &self,
+        place: &Place,
+        new: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<Option<Box<dyn Any + Send>>, Status> {
+        if *place.resource() != SERVICES {
+            return Ok(None);
+        }
+        let services = || {
+            let (snapshot, _) = self.store.snapshot(&Collection::from(&SERVICES));
+            snapshot.iter().cloned().collect::<Vec<_>>()
+        };
+        let reservation = self.allocator.reserve(new, old, self.identity.number(), services);
+        match reservation {
+            Ok(reservation) => Ok(Some(Box::new(reservation))),
+            Err(error) => Err(Status::invalid(place.resource(), &place.key.name, &[error])),
+        }
+    }
+
+    pub(crate) async fn commit(&self, write: Write) -> Outcome {
+        self.store.commit_one(write).await
+    }
+}
+
+impl Backend for Registry {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Status>> {
+        Box::pin(self.answer(request))
+    }
+}
+
+/// What a request is about.
+pub(crate) struct Place {
+    pub(crate) kind: &'static dyn Kind,
+    pub(crate) key: api::Key,
+    part: &'static str,
+}
+
+impl Place {
+    fn new(kind: &'static dyn Kind, request: &Request) -> Result<Self, Status> {
+        let namespaced = kind.resource().namespaced;
+        let mut key = request.key.clone();
+        if !namespaced {
+            key = api::Key::cluster(key.name);
+        } else if key.namespace.is_empty()
+            && !key.name.is_empty()
+            && !matches!(request.verb, Verb::Create(..))
+        {
+            return Err(Status::bad_request(
+                "an empty namespace may not be set when a resource name is provided",
+            ));
+        }
+        Ok(Self { kind, key, part: request.subresource })
+    }
+
+    pub(crate) fn resource(&self) -> &'static Resource {
+        self.kind.resource()
+    }
+
+    fn collection(&self) -> Collection {
+        Collection::from(self.resource())
+    }
+
+    pub(crate) fn store_key(&self) -> StoreKey {
+        StoreKey { collection: self.collection(), key: self.key.clone() }
+    }
+
+    pub(crate) fn not_found(&self) -> Status {
+        Status::not_found(self.resource(), &self.key.name)
+    }
+
+    /// The JSON does not fit the type of the kind, in a way the schema does not see.
+    pub(crate) fn unfit(&self, error: &serde_json::Error) -> Status {
+        let Resource { kind, .. } = self.resource();
+        let version = self.resource().api_version();
+        Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}"))
+    }
+
+    /// Why a write was refused, for the caller.
+    pub(crate) fn refused(&self, refused: &Refused) -> Status {
+        match refused {
+            Refused::Conflict(Some(_)) => Status::modified(self.resource(), &self.key.name),
+            Refused::Conflict(None) => self.not_found(),
+            Refused::Failed(error) => Status::internal(error),
+            Refused::Closing => Status::new(Reason::ServiceUnavailable, "the server is shutting down"),
+        }
+    }
+}
+
+fn not_served() -> Status {
+    Status::new(Reason::NotFound, "the server could not find the requested resource")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! Reads what clients send: by the schema, so that mistakes have a path and unknown fields do not pass unseen.
+
+use api::backend::{Body, FieldValidation};
+use api::{Resource, Status};
+use serde_json::Value;
+
+use crate::schema::{self, DecodeError, Decoded};
+
+/// An object as it can be stored, and what the user should know about it.
+pub struct Incoming {
+    pub value: Value,
+    pub warnings: Vec<String>,
+}
+
+/// Reads an object that must be of this resource.
+pub fn object(resource: &Resource, body: Body, validation: FieldValidation) -> Result<Incoming, Status> {
+    let known = schema::builtin().kind(&resource.group, &resource.version, &resource.kind);
+    let of = known.ok_or_else(|| Status::internal(format_args!("no schema for {resource}")))?;
+    let named = |value: &Value| check_kind(resource, value);
+    let decoded = match body {
+        Body::Json(json) => {
+            // Another kind than expected is the first thing to say, but only a failure makes it worth looking.
+            let decoded = schema::decode(of, &json);
+            if decoded.is_err() {
+                serde_json::from_slice(&json).ok().map_or(Ok(()), |value| named(&value))?;
+            }
+            decoded
+        }
+        Body::Value(value) => {
+            named(&value)?;
+            schema::normalize(of, value)
+        }
+    };
+    let decoded = decoded.map_err(|error| not_understood(resource, &error))?;
+    finish(decoded, validation)
+}
+
+/// Reads a patch, which has no schema of its own.
+pub fn tree(body: Body) -> Result<Value, Status> {
+    match body {
+        Body::Value(value) => Ok(value),
+        Body::Json(json) => serde_json::from_slice(&json)
+            .map_err(|error| Status::bad_request(format!("error decoding patch: {error}"))),
+    }
+}
+
+fn check_kind(resource: &Resource, value: &Value) -> Result<(), Status> {
+    let text = |field: &str| value.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let expected = resource.api_version();
+    let version = text("apiVersion").unwrap_or(&expected);
+    let kind = text("kind").unwrap_or(&resource.kind);
+    if version == expected && kind == resource.kind {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "the API version in the data ({version}, Kind={kind}) does not match the expected API version ({expected}, \
+         Kind={})",
+        resource.kind
+    )))
+}
+
+fn not_understood(resource: &Resource, error: &DecodeError) -> Status {
+    let Resource { version, kind, .. } = resource;
+    Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}"))
+}
+
+fn finish(decoded: Decoded, validation: FieldValidation) -> Result<Incoming, Status> {
+    let warnings = match validation {
+        FieldValidation::Ignore => Vec::new(),
+        FieldValidation::Warn => decoded.findings.iter().map(ToString::to_string).collect(),
+        FieldValidation::Strict if decoded.findings.is_empty() => Vec::new(),
+        FieldValidation::Strict => {
+            return match decoded.strict() {
+                Ok(value) => Ok(Incoming { value, warnings: Vec::new() }),
+                Err(error) => Err(Status::bad_request(match error.hint() {
+                    Some(hint) => format!("{error} ({hint})"),
+                    None => error.to_string(),
+                })),
+            };
+        }
+    };
+    Ok(Incoming { value: decoded.value, warnings })
+}

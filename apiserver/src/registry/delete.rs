@@ -1,0 +1,172 @@
+//! Deletes objects: at once, or after their grace and their finalizers.
+
+use api::backend::{Answer, DeleteOptions, ListOptions, Propagation};
+use api::resource::{NAMESPACES, PODS};
+use api::{Object, Status, clock, event};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::time::Duration;
+
+use super::update::check_uid;
+use super::{ATTEMPTS, Place, Registry, metadata};
+use crate::resources::{namespace, pod};
+use crate::store::{Draft, Expected, Next, Refused, Write};
+use crate::tree;
+
+/// The finalizers by which the garbage collector learns what to do with what the object owns.
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// What becomes of an object that is to be deleted.
+enum Step {
+    /// It is gone.
+    Remove,
+    /// It terminates, in this state.
+    Mark(Value),
+    /// It terminates already, and nothing changes.
+    Wait,
+}
+
+impl Registry {
+    pub(super) async fn delete(&self, place: &Place, options: &DeleteOptions) -> Result<Answer, Status> {
+        for _ in 0..ATTEMPTS {
+            let current = self.current(place)?;
+            check_preconditions(place, options, &current)?;
+            let old: Value = serde_json::from_slice(current.json()).map_err(|error| place.unfit(&error))?;
+            let step = next_step(place, &old, options, self.clock.now());
+            let expected = Expected::At(current.revision());
+            let write = |next| Write { key: place.store_key(), expected, next, hold: None };
+            let outcome = match step {
+                Step::Wait => return Ok(Answer::Object(current)),
+                Step::Remove if options.dry_run => return Ok(Answer::Deleted(current)),
+                Step::Remove => {
+                    let last = Draft::new(&old, current.metadata().clone());
+                    self.commit(write(Next::Remove(last))).await.map(Answer::Deleted)
+                }
+                Step::Mark(new) => {
+                    let checked = place.kind.decode(&new).map_err(|error| place.unfit(&error))?;
+                    if options.dry_run {
+                        return Ok(Answer::Object(Draft::preview(&new, checked.metadata)));
+                    }
+                    let draft = Draft::new(&new, checked.metadata).with_finish(checked.finish);
+                    self.commit(write(Next::Put(draft))).await.map(Answer::Object)
+                }
+            };
+            match outcome {
+                Ok(answer) => return Ok(answer),
+                // Preconditions are checked again on the newest state.
+                Err(Refused::Conflict(Some(_))) => {}
+                Err(refused) => return Err(place.refused(&refused)),
+            }
+        }
+        Err(Status::modified(place.resource(), &place.key.name))
+    }
+
+    pub(super) async fn delete_collection(
+        &self,
+        place: &Place,
+        list: ListOptions,
+        options: &DeleteOptions,
+    ) -> Result<Answer, Status> {
+        let mut list = self.list(place, list).await?;
+        for item in &mut list.items {
+            let place = Place { key: item.key(), ..*place };
+            match self.delete(&place, options).await {
+                Ok(Answer::Object(object) | Answer::Deleted(object)) => *item = object,
+                Ok(_) => {}
+                Err(status) if status.is_not_found() => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(Answer::List(list))
+    }
+}
+
+fn check_preconditions(place: &Place, options: &DeleteOptions, current: &Object) -> Result<(), Status> {
+    let resource = place.resource();
+    if let Some(uid) = &options.uid {
+        check_uid(resource, uid, current)?;
+    }
+    if let Some(revision) = options.revision.filter(|revision| *revision != current.revision()) {
+        let words = format!(
+            "Precondition failed: ResourceVersion in precondition: {revision}, ResourceVersion in object meta: {}",
+            current.revision()
+        );
+        return Err(Status::conflict(resource, current.name(), &words));
+    }
+    if *resource == NAMESPACES && namespace::IMMORTAL.contains(&current.name()) {
+        return Err(Status::forbidden(resource, current.name(), "this namespace may not be deleted"));
+    }
+    Ok(())
+}
+
+/// Decides the next step of an object's end. A deadline, once set, only comes closer.
+fn next_step(place: &Place, old: &Value, options: &DeleteOptions, now: Timestamp) -> Step {
+    let mut new = old.clone();
+    set_propagation(&mut new, options.propagation);
+    let kept = metadata::finalizers(&new).next().is_some() || place.kind.is_held(&new);
+    let grace = if metadata::is_terminating(old) {
+        shorten(&mut new, options.grace_seconds)
+    } else {
+        let grace = match *place.resource() == PODS {
+            true => pod::grace_seconds(old, options.grace_seconds),
+            false => 0,
+        };
+        mark(&mut new, grace, now);
+        place.kind.prepare_delete(&mut new);
+        grace
+    };
+    if grace == 0 && !kept {
+        Step::Remove
+    } else if new == *old {
+        Step::Wait
+    } else {
+        Step::Mark(new)
+    }
+}
+
+fn mark(new: &mut Value, grace: u64, now: Timestamp) {
+    let deadline = clock::add(now, Duration::from_secs(grace));
+    let metadata = tree::object(new, "metadata");
+    tree::set(metadata, "deletionTimestamp", Some(event::seconds(deadline).into()));
+    tree::set(metadata, "deletionGracePeriodSeconds", Some(grace.into()));
+    if let Some(generation) = metadata["generation"].as_i64() {
+        tree::set(metadata, "generation", Some((generation + 1).into()));
+    }
+}
+
+/// Brings the deadline closer if less time is asked for; returns the time the object has.
+fn shorten(new: &mut Value, asked: Option<u64>) -> u64 {
+    let metadata = tree::object(new, "metadata");
+    let given = metadata["deletionGracePeriodSeconds"].as_u64().unwrap_or(0);
+    let Some(asked) = asked.filter(|asked| *asked < given) else {
+        return given;
+    };
+    let deadline = metadata["deletionTimestamp"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    if let Some(deadline) = deadline {
+        let earlier = deadline - Duration::from_secs(given - asked);
+        tree::set(metadata, "deletionTimestamp", Some(event::seconds(earlier).into()));
+    }
+    tree::set(metadata, "deletionGracePeriodSeconds", Some(asked.into()));
+    asked
+}
+
+fn set_propagation(new: &mut Value, propagation: Option<Propagation>) {
+    let Some(propagation) = propagation else {
+        return;
+    };
+    let mut finalizers: Vec<String> = metadata::finalizers(new).map(str::to_owned).collect();
+    let wanted = match propagation {
+        Propagation::Background => None,
+        Propagation::Foreground => Some(FOREGROUND),
+        Propagation::Orphan => Some(ORPHAN),
+    };
+    finalizers.retain(|finalizer| {
+        ![ORPHAN, FOREGROUND].contains(&finalizer.as_str()) || Some(&**finalizer) == wanted
+    });
+    if let Some(wanted) = wanted.filter(|wanted| !finalizers.iter().any(|known| known == wanted)) {
+        finalizers.push(wanted.to_owned());
+    }
+    let finalizers = (!finalizers.is_empty()).then(|| finalizers.into());
+    tree::set(tree::object(new, "metadata"), "finalizers", finalizers);
+}

@@ -1,0 +1,252 @@
+//! Watches: what a watcher sees is what happened.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use api::Revision;
+use api::backend::WatchOptions;
+use api::watch::{WatchEvent, WatchStream};
+use futures::{FutureExt, StreamExt};
+use proptest::prelude::*;
+
+async fn watch(world: &World, options: WatchOptions) -> WatchStream {
+    world.client.watch(&CONFIG_MAPS, "default", options).await.unwrap()
+}
+
+/// All events there are without waiting.
+fn drain(stream: &mut WatchStream) -> Vec<WatchEvent> {
+    std::iter::from_fn(|| stream.next().now_or_never().flatten()).collect()
+}
+
+fn text(event: &WatchEvent) -> String {
+    match event {
+        WatchEvent::Added(object) => format!("+{}", object.name()),
+        WatchEvent::Modified(object) => format!("~{}", object.name()),
+        WatchEvent::Deleted(object) => format!("-{}", object.name()),
+        WatchEvent::Bookmark { initial_events_end, .. } => format!("mark {initial_events_end}"),
+        WatchEvent::Error(status) => status.to_string(),
+    }
+}
+
+fn texts(stream: &mut WatchStream) -> Vec<String> {
+    drain(stream).iter().map(text).collect()
+}
+
+fn labelled(name: &str, app: &str) -> Value {
+    json!({"metadata": {"name": name, "labels": {"app": app}}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_begins_with_what_there_is_or_after_a_revision() {
+    let world = start().await;
+    world.create(&CONFIG_MAPS, config_map("a", "1")).await.unwrap();
+    let from = world.registry.store().revision();
+    let mut fresh = watch(&world, WatchOptions::default()).await;
+    let mut marked =
+        watch(&world, WatchOptions { send_initial_events: true, ..WatchOptions::default() }).await;
+    let mut resumed = watch(&world, WatchOptions { revision: Some(from), ..WatchOptions::default() }).await;
+    assert_eq!(texts(&mut fresh), ["+a"]);
+    assert_eq!(texts(&mut marked), ["+a", "mark true"]);
+    assert_eq!(texts(&mut resumed), [""; 0]);
+    world.merge(&CONFIG_MAPS, "a", "", json!({"data": {"key": "2"}})).await.unwrap();
+    world.delete(&CONFIG_MAPS, "a", DeleteOptions::default()).await.unwrap();
+    let mut late = watch(&world, WatchOptions { revision: Some(from), ..WatchOptions::default() }).await;
+    for stream in [&mut fresh, &mut marked, &mut resumed, &mut late] {
+        let events = drain(stream);
+        assert_eq!(events.iter().map(text).collect::<Vec<_>>(), ["~a", "-a"]);
+        let gone = events[1].object().unwrap();
+        assert_eq!(gone.revision(), world.registry.store().revision());
+        assert_eq!(gone.value()["data"]["key"], "2");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_enters_or_leaves_the_selection_comes_and_goes() {
+    let world = start().await;
+    let labels = "app=x".parse().unwrap();
+    let mut stream = watch(&world, WatchOptions { labels, ..WatchOptions::default() }).await;
+    world.create(&CONFIG_MAPS, labelled("a", "x")).await.unwrap();
+    world.create(&CONFIG_MAPS, labelled("b", "y")).await.unwrap();
+    assert_eq!(texts(&mut stream), ["+a"]);
+    let relabel = async |name: &str, app: &str| {
+        world.merge(&CONFIG_MAPS, name, "", json!({"metadata": {"labels": {"app": app}}})).await.unwrap();
+    };
+    relabel("a", "y").await;
+    let left = drain(&mut stream);
+    assert_eq!(left.iter().map(text).collect::<Vec<_>>(), ["-a"]);
+    let last = left[0].object().unwrap();
+    assert_eq!((last.label("app"), last.revision()), (Some("x"), world.registry.store().revision()));
+    relabel("a", "z").await;
+    relabel("b", "x").await;
+    assert_eq!(texts(&mut stream), ["+b"]);
+    world.delete(&CONFIG_MAPS, "a", DeleteOptions::default()).await.unwrap();
+    world.delete(&CONFIG_MAPS, "b", DeleteOptions::default()).await.unwrap();
+    assert_eq!(texts(&mut stream), ["-b"]);
+    let fields = "metadata.name=c".parse().unwrap();
+    let mut one = watch(&world, WatchOptions { fields, ..WatchOptions::default() }).await;
+    world.create(&CONFIG_MAPS, config_map("c", "")).await.unwrap();
+    world.create(&CONFIG_MAPS, config_map("d", "")).await.unwrap();
+    assert_eq!(texts(&mut one), ["+c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bookmarks_come_each_minute_and_carry_the_progress_of_the_whole_store() {
+    let world = start().await;
+    let mut stream = watch(&world, WatchOptions { bookmarks: true, ..WatchOptions::default() }).await;
+    world.create(&PODS, pod("elsewhere")).await.unwrap();
+    let before = world.clock.now();
+    let event = stream.next().await.unwrap();
+    assert_eq!(world.clock.now().duration_since(before).as_secs(), 60);
+    let WatchEvent::Bookmark { revision, initial_events_end: false } = event else { panic!("{event:?}") };
+    assert_eq!(revision, world.registry.store().revision());
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_that_is_gone_is_said_to_be() {
+    let world = start().await;
+    let options = WatchOptions { revision: Some(Revision(1)), ..WatchOptions::default() };
+    assert!(world.client.watch(&CONFIG_MAPS, "", options).await.is_ok());
+    let mut slow = watch(&world, WatchOptions::default()).await;
+    let large = "x".repeat(1_000_000);
+    for number in 0..70 {
+        world.create(&CONFIG_MAPS, config_map(&format!("m{number}"), &large)).await.unwrap();
+    }
+    let events = drain(&mut slow);
+    assert!(matches!(&events[..], [WatchEvent::Error(status)] if status.is_expired()), "{events:?}");
+    let options = WatchOptions { revision: Some(Revision(2)), ..WatchOptions::default() };
+    let error = world.client.watch(&CONFIG_MAPS, "", options).await.err().unwrap();
+    assert!(error.is_expired() && error.message.starts_with("too old resource version: 2 ("), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_with_the_server() {
+    let World { registry, client, _tasks, .. } = start().await;
+    let mut stream = client.watch(&CONFIG_MAPS, "", WatchOptions::default()).await.unwrap();
+    assert!(stream.next().now_or_never().is_none());
+    drop((registry, client, _tasks));
+    let ended = tokio::time::timeout(Duration::from_secs(1), stream.next()).await;
+    assert!(matches!(ended, Ok(None)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u8, u8),
+    Delete(u8),
+    /// The watcher reads so many events.
+    Read(u8),
+    /// The watcher loses its connection and resumes where it was.
+    Resume,
+    /// The watcher forgets everything and begins anew.
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..4u8, 0..3u8).prop_map(|(name, app)| Step::Put(name, app)),
+        2 => (0..4u8).prop_map(Step::Delete),
+        3 => (1..5u8).prop_map(Step::Read),
+        2 => Just(Step::Resume),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// A client that keeps what a watch of `app=x0` tells it, and checks that each event makes sense.
+#[derive(Default)]
+struct Watcher {
+    known: BTreeMap<String, String>,
+    reached: Option<Revision>,
+}
+
+impl Watcher {
+    fn take(&mut self, event: &WatchEvent) {
+        let revision = match event {
+            WatchEvent::Bookmark { revision, .. } => *revision,
+            event => event.object().expect("no error").revision(),
+        };
+        // Initial events come in the order of names, so only later ones are in the order of revisions.
+        if let (Some(reached), false) = (self.reached, matches!(event, WatchEvent::Added(_))) {
+            assert!(revision >= reached, "{event:?} after {reached}");
+        }
+        let state = |object: &Object| (object.name().to_owned(), object.value()["data"]["key"].to_string());
+        match event {
+            WatchEvent::Added(object) => {
+                let (name, data) = state(object);
+                assert!(self.known.insert(name, data).is_none(), "{event:?} twice");
+            }
+            WatchEvent::Modified(object) => {
+                let (name, data) = state(object);
+                assert!(self.known.insert(name, data).is_some(), "{event:?} never came");
+            }
+            WatchEvent::Deleted(object) => {
+                assert!(self.known.remove(object.name()).is_some(), "{event:?} never came");
+            }
+            _ => {}
+        }
+        self.reached = self.reached.max(Some(revision));
+    }
+
+    async fn connect(&self, world: &World) -> WatchStream {
+        let labels = "app=x0".parse().unwrap();
+        let initial = self.reached.is_none();
+        let options = WatchOptions {
+            labels,
+            revision: self.reached,
+            send_initial_events: initial,
+            bookmarks: true,
+            ..WatchOptions::default()
+        };
+        watch(world, options).await
+    }
+}
+
+async fn run(steps: Vec<Step>) {
+    let world = start().await;
+    let mut watcher = Watcher::default();
+    let mut stream = watcher.connect(&world).await;
+    let mut synced = false;
+    for (number, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Put(name, app) => {
+                let name = format!("m{name}");
+                let map = json!({"metadata": {"name": name, "labels": {"app": format!("x{app}")}}, "data": {"key": number.to_string()}});
+                if world.create(&CONFIG_MAPS, map.clone()).await.is_err() {
+                    world.update(&CONFIG_MAPS, &name, "", map).await.unwrap();
+                }
+            }
+            Step::Delete(name) => {
+                let _ = world.delete(&CONFIG_MAPS, &format!("m{name}"), DeleteOptions::default()).await;
+            }
+            Step::Read(count) => {
+                for _ in 0..count {
+                    let Some(event) = stream.next().now_or_never().flatten() else {
+                        break;
+                    };
+                    synced |= matches!(event, WatchEvent::Bookmark { .. });
+                    watcher.take(&event);
+                }
+            }
+            // Before the initial events have ended there is nothing to resume from.
+            Step::Resume if synced => stream = watcher.connect(&world).await,
+            Step::Resume | Step::Restart => {
+                watcher = Watcher::default();
+                stream = watcher.connect(&world).await;
+                synced = false;
+            }
+        }
+    }
+    drain(&mut stream).iter().for_each(|event| watcher.take(event));
+    let options = ListOptions { labels: "app=x0".parse().unwrap(), ..ListOptions::default() };
+    let list = world.client.list(&CONFIG_MAPS, "default", options).await.unwrap();
+    let there = list.items.iter().map(|map| (map.name().to_owned(), map.value()["data"]["key"].to_string()));
+    assert_eq!(watcher.known, there.collect());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #[test]
+    fn a_client_that_drops_and_resumes_sees_exactly_the_history(steps in prop::collection::vec(step(), 0..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(run(steps));
+    }
+}

@@ -1,0 +1,257 @@
+//! Changes objects: replaced as a whole, or patched, or one of their subresources.
+
+use api::backend::{Answer, Body, FieldValidation, Patch, Reply, WriteOptions};
+use api::status::Reason;
+use api::{Object, Resource, Revision, Status};
+use serde_json::Value;
+
+use super::decode::{self, Incoming};
+use super::{ATTEMPTS, Place, Registry, metadata};
+use crate::builtin::Checked;
+use crate::patch::{self, PatchError};
+use crate::store::{Draft, Expected, Next, Refused, Write};
+use crate::{subresources, tree};
+
+/// What is to be done to the current state. Made anew for each attempt.
+enum Change {
+    /// Becomes this.
+    Replace(Incoming),
+    /// Has this laid over it.
+    Merge(Value),
+    /// Has these operations applied.
+    Operations(Value),
+}
+
+/// The next state, decided on the state `old` was parsed from.
+struct Decided {
+    new: Value,
+    checked: Checked,
+    removed: bool,
+    hold: Option<Box<dyn std::any::Any + Send>>,
+}
+
+impl Registry {
+    pub(super) async fn replace(
+        &self,
+        place: &Place,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Reply, Status> {
+        let incoming = decode::object(&document(place), body, options.field_validation)?;
+        self.change(place, Change::Replace(incoming), options).await
+    }
+
+    pub(super) async fn patch(
+        &self,
+        place: &Place,
+        patch: Patch,
+        options: &WriteOptions,
+    ) -> Result<Reply, Status> {
+        let change = match patch {
+            Patch::Merge(body) => Change::Merge(decode::tree(body)?),
+            Patch::Json(body) => Change::Operations(decode::tree(body)?),
+        };
+        self.change(place, change, options).await
+    }
+
+    /// Decides on the newest state and commits, until no other write comes between.
+    async fn change(&self, place: &Place, change: Change, options: &WriteOptions) -> Result<Reply, Status> {
+        for _ in 0..ATTEMPTS {
+            let current = self.current(place)?;
+            let old: Value = serde_json::from_slice(current.json()).map_err(|error| place.unfit(&error))?;
+            let Incoming { value: given, warnings } =
+                requested(place, &change, &old, options.field_validation)?;
+            check_preconditions(place, &given, &current)?;
+            let Some(decided) = self.decide(place, given, &old, &current)? else {
+                return Ok(Reply { answer: shown(place, current)?, warnings });
+            };
+            let Decided { new, checked, removed, hold } = decided;
+            if options.dry_run {
+                let object = Draft::preview(&new, checked.metadata);
+                return Ok(Reply { answer: shown(place, object)?, warnings });
+            }
+            let draft = Draft::new(&new, checked.metadata).with_finish(checked.finish);
+            let next = if removed { Next::Remove(draft) } else { Next::Put(draft) };
+            let expected = Expected::At(current.revision());
+            match self.commit(Write { key: place.store_key(), expected, next, hold }).await {
+                Ok(object) if removed => {
+                    return Ok(Reply { answer: Answer::Deleted(object), warnings });
+                }
+                Ok(object) => {
+                    return Ok(Reply { answer: shown(place, object)?, warnings });
+                }
+                // Preconditions are checked again on the newest state.
+                Err(Refused::Conflict(Some(_))) => {}
+                Err(refused) => return Err(place.refused(&refused)),
+            }
+        }
+        Err(Status::modified(place.resource(), &place.key.name))
+    }
+
+    /// The next state; none if nothing changes.
+    fn decide(
+        &self,
+        place: &Place,
+        given: Value,
+        old: &Value,
+        current: &Object,
+    ) -> Result<Option<Decided>, Status> {
+        let definition = place.kind.definition();
+        let mut errors = Vec::new();
+        let mut new = project(place, given, old)?;
+        metadata::keep_identity(&mut new, old, &mut errors);
+        if place.part.is_empty() {
+            place.kind.set_defaults(&mut new);
+            place.kind.prepare_update(&mut new, old);
+            // What preparing took away may have a default again.
+            place.kind.set_defaults(&mut new);
+        }
+        metadata::count_generation(&mut new, old, definition);
+        let finished = metadata::is_terminating(&new)
+            && metadata::finalizers(&new).next().is_none()
+            && new["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) == 0
+            && !place.kind.is_held(&new);
+        if new == *old && errors.is_empty() && !finished {
+            return Ok(None);
+        }
+        let hold = self.allocate(place, &mut new, Some(old))?;
+        // What a subresource does not change was checked when it was written, maybe by older rules.
+        let checked = match place.part {
+            "status" | "finalize" => place.kind.check_part(&new),
+            _ => place.kind.check_update(&new, current),
+        };
+        let (checked, found) = checked.map_err(|error| place.unfit(&error))?;
+        metadata::check(&checked.metadata, definition, &mut errors);
+        metadata::check_finalizers_stay(&new, old, &mut errors);
+        errors.extend(found);
+        if !errors.is_empty() {
+            return Err(Status::invalid(place.resource(), &place.key.name, &errors));
+        }
+        Ok(Some(Decided { new, checked, removed: finished, hold }))
+    }
+}
+
+/// What is read and written at this place: the object, or the document that stands for its subresource.
+fn document(place: &Place) -> Resource {
+    match place.part {
+        "scale" => subresources::scale::RESOURCE,
+        _ => place.resource().clone(),
+    }
+}
+
+/// The document the client wants there to be.
+fn requested(
+    place: &Place,
+    change: &Change,
+    old: &Value,
+    validation: FieldValidation,
+) -> Result<Incoming, Status> {
+    let seen = || match place.part {
+        "scale" => subresources::scale::of_value(old),
+        _ => old.clone(),
+    };
+    let patched = match change {
+        Change::Replace(incoming) => {
+            return Ok(Incoming { value: incoming.value.clone(), warnings: incoming.warnings.clone() });
+        }
+        Change::Merge(tree) => {
+            let mut document = match place.part {
+                // The rest is not changed here, and copying it is most of the work.
+                "status" => only(old, &["apiVersion", "kind", "metadata", "status"]),
+                _ => seen(),
+            };
+            patch::merge(&mut document, tree.clone());
+            if place.part == "status" {
+                tree::set(&mut document, "spec", None);
+            }
+            document
+        }
+        Change::Operations(operations) => {
+            patch::apply_operations(seen(), operations).map_err(|error| match error {
+                PatchError::Malformed(_) => Status::bad_request(error.to_string()),
+                PatchError::Failed { .. } => Status::new(Reason::Invalid, error.to_string()),
+            })?
+        }
+    };
+    decode::object(&document(place), Body::Value(patched), validation)
+}
+
+/// A copy of some fields.
+fn only(object: &Value, fields: &[&str]) -> Value {
+    let kept = fields.iter().filter_map(|field| Some(((*field).to_owned(), object.get(field)?.clone())));
+    Value::Object(kept.collect())
+}
+
+/// Refuses a change meant for another object or another state.
+fn check_preconditions(place: &Place, given: &Value, current: &Object) -> Result<(), Status> {
+    let resource = place.resource();
+    let metadata = &given["metadata"];
+    let name = tree::text(metadata, "name").unwrap_or(&place.key.name);
+    if *name != *place.key.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            place.key.name
+        )));
+    }
+    let namespace = tree::text(metadata, "namespace").unwrap_or(&place.key.namespace);
+    if *namespace != *place.key.namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    if let Some(uid) = tree::text(metadata, "uid") {
+        check_uid(resource, uid, current)?;
+    }
+    match tree::text(metadata, "resourceVersion") {
+        None => Ok(()),
+        Some(text) => match text.parse().map(Revision) {
+            Err(_) => Err(Status::bad_request(format!("invalid resourceVersion {text:?}: it is a number"))),
+            Ok(Revision(0)) => Ok(()),
+            Ok(revision) if revision == current.revision() => Ok(()),
+            Ok(_) => Err(Status::modified(resource, current.name())),
+        },
+    }
+}
+
+/// Refuses a change meant for another object of the same name.
+pub(crate) fn check_uid(resource: &Resource, uid: &str, current: &Object) -> Result<(), Status> {
+    if uid == current.uid() {
+        return Ok(());
+    }
+    let words =
+        format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid());
+    Err(Status::conflict(resource, current.name(), &words))
+}
+
+/// The whole object with the part changed that may be changed here.
+fn project(place: &Place, given: Value, old: &Value) -> Result<Value, Status> {
+    let mut given = given;
+    let with_old = |field: &str, value: Option<Value>| {
+        let mut new = old.clone();
+        tree::set(&mut new, field, value);
+        new
+    };
+    Ok(match place.part {
+        "status" => with_old("status", given.get_mut("status").map(Value::take)),
+        "scale" => subresources::scale::apply(old.clone(), &given)
+            .map_err(|error| Status::invalid(&subresources::scale::RESOURCE, &place.key.name, &[error]))?,
+        "finalize" => {
+            let mut spec = old["spec"].clone();
+            tree::set(&mut spec, "finalizers", given["spec"].get("finalizers").cloned());
+            with_old("spec", Some(spec))
+        }
+        _ => {
+            if place.kind.definition().has("status") {
+                tree::set(&mut given, "status", old.get("status").cloned());
+            }
+            given
+        }
+    })
+}
+
+fn shown(place: &Place, object: Object) -> Result<Answer, Status> {
+    match place.part {
+        "scale" => Ok(Answer::Object(subresources::scale::of(&object)?)),
+        _ => Ok(Answer::Object(object)),
+    }
+}

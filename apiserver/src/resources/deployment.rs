@@ -1,0 +1,153 @@
+//! Deployments: roll a template out over ReplicaSets.
+
+use api::Resource;
+use api::field::FieldError;
+use api::resource::DEPLOYMENTS;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, RollingUpdateDeployment};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::{Value, json};
+
+use super::template;
+use crate::builtin::{Builtin, Definition};
+use crate::names::NOT_NEGATIVE;
+use crate::path::Path;
+use crate::tree;
+
+const STRATEGIES: [&str; 2] = ["Recreate", "RollingUpdate"];
+
+/// The kind Deployment.
+pub struct Deployments;
+
+impl Builtin for Deployments {
+    type Typed = Deployment;
+
+    const RESOURCE: Resource = DEPLOYMENTS;
+
+    const DEFINITION: Definition = Definition {
+        short_names: &["deploy"],
+        categories: &["all"],
+        subresources: &["status", "scale"],
+        generation: &["spec"],
+        ..Definition::new("deployment")
+    };
+
+    fn set_defaults(deployment: &mut Value) {
+        let spec = tree::object(deployment, "spec");
+        tree::set_default(spec, "replicas", 1);
+        tree::set_default(spec, "revisionHistoryLimit", 10);
+        tree::set_default(spec, "progressDeadlineSeconds", 600);
+        let strategy = tree::object(spec, "strategy");
+        tree::set_default_text(strategy, "type", "RollingUpdate");
+        if strategy["type"] == "RollingUpdate" {
+            let rolling = tree::object(strategy, "rollingUpdate");
+            tree::set_default(rolling, "maxSurge", "25%");
+            tree::set_default(rolling, "maxUnavailable", "25%");
+        }
+        template::set_defaults(spec);
+    }
+
+    fn prepare_create(deployment: &mut Value) {
+        tree::set(deployment, "status", Some(json!({})));
+    }
+
+    fn check(deployment: &Deployment, errors: &mut Vec<FieldError>) {
+        let path = Path::new("spec");
+        let Some(spec) = &deployment.spec else {
+            errors.push(FieldError::required(path, ""));
+            return;
+        };
+        let counts = [
+            ("replicas", spec.replicas),
+            ("minReadySeconds", spec.min_ready_seconds),
+            ("revisionHistoryLimit", spec.revision_history_limit),
+            ("progressDeadlineSeconds", spec.progress_deadline_seconds),
+        ];
+        template::check_counts(&path, &counts, errors);
+        let check = template::Check { selector: &spec.selector, template: Some(&spec.template) };
+        check.run("Deployment", &path, errors);
+        check_strategy(spec, &path, errors);
+        let ready = spec.min_ready_seconds.unwrap_or(0);
+        if let Some(deadline) = spec.progress_deadline_seconds.filter(|deadline| *deadline <= ready) {
+            let words = "must be greater than minReadySeconds";
+            errors.push(FieldError::invalid(path.child("progressDeadlineSeconds"), deadline, words));
+        }
+    }
+
+    fn check_update(new: &Deployment, old: &Deployment, errors: &mut Vec<FieldError>) {
+        if let (Some(new), Some(old)) = (&new.spec, &old.spec) {
+            template::check_selector_stays(&new.selector, &old.selector, errors);
+        }
+    }
+}
+
+fn check_strategy(spec: &DeploymentSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    let path = path.child("strategy");
+    let Some(strategy) = &spec.strategy else {
+        return;
+    };
+    match (strategy.type_.as_deref().unwrap_or_default(), &strategy.rolling_update) {
+        ("Recreate", Some(_)) => {
+            let words = "may not be specified when strategy `type` is 'Recreate'";
+            errors.push(FieldError::forbidden(path.child("rollingUpdate"), words));
+        }
+        ("Recreate", None) => {}
+        ("RollingUpdate", Some(rolling)) => {
+            check_rolling(rolling, &path.child("rollingUpdate"), errors);
+        }
+        ("RollingUpdate", None) => {
+            let words = "this should be defaulted and never be nil";
+            errors.push(FieldError::required(path.child("rollingUpdate"), words));
+        }
+        (other, _) => errors.push(FieldError::unsupported(path.child("type"), other, &STRATEGIES)),
+    }
+}
+
+fn check_rolling(rolling: &RollingUpdateDeployment, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    let zero = IntOrString::Int(0);
+    let unavailable = rolling.max_unavailable.as_ref().unwrap_or(&zero);
+    let surge = rolling.max_surge.as_ref().unwrap_or(&zero);
+    check_share(unavailable, &path.child("maxUnavailable"), errors);
+    check_share(surge, &path.child("maxSurge"), errors);
+    if is_zero(unavailable) && is_zero(surge) {
+        let words = "may not be 0 when `maxSurge` is 0";
+        errors.push(FieldError::invalid(path.child("maxUnavailable"), as_value(unavailable), words));
+    }
+    if percent(unavailable).is_some_and(|percent| percent > 100) {
+        let words = "must not be greater than 100%";
+        errors.push(FieldError::invalid(path.child("maxUnavailable"), as_value(unavailable), words));
+    }
+}
+
+/// A number of pods, or a share of them in percent.
+fn check_share(share: &IntOrString, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    match share {
+        IntOrString::Int(count) if *count < 0 => {
+            errors.push(FieldError::invalid(*path, *count, NOT_NEGATIVE));
+        }
+        IntOrString::String(text) if percent(share).is_none() => {
+            let words = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
+                         '93%', regex used for validation is '[0-9]+%')";
+            errors.push(FieldError::invalid(*path, text.as_str(), words));
+        }
+        _ => {}
+    }
+}
+
+fn percent(share: &IntOrString) -> Option<u32> {
+    let IntOrString::String(text) = share else {
+        return None;
+    };
+    let digits = text.strip_suffix('%')?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+fn is_zero(share: &IntOrString) -> bool {
+    *share == IntOrString::Int(0) || percent(share) == Some(0)
+}
+
+fn as_value(share: &IntOrString) -> Value {
+    match share {
+        IntOrString::Int(count) => (*count).into(),
+        IntOrString::String(text) => text.as_str().into(),
+    }
+}

@@ -1,0 +1,141 @@
+//! What decoding notices without refusing it: fields the API does not know, and fields given twice.
+
+use std::fmt;
+
+use super::types::Type;
+
+/// More findings than this are not kept: nobody reads on.
+pub const LARGEST_FINDINGS: usize = 100;
+
+/// Something the API overlooks unless it is asked to be strict. Displayed in Kubernetes' words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong with the field.
+    pub what: Overlooked,
+    /// `spec.template.spec.containers[0].imagee`.
+    pub path: String,
+    /// The name that was probably meant.
+    pub suggestion: Option<&'static str>,
+}
+
+/// What is wrong with a field that is overlooked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlooked {
+    /// The API has no such field.
+    UnknownField,
+    /// The field is given more than once; the last one counts.
+    DuplicateField,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.what {
+            Overlooked::UnknownField => "unknown",
+            Overlooked::DuplicateField => "duplicate",
+        };
+        write!(formatter, "{what} field {:?}", self.path)
+    }
+}
+
+/// A strict client was not understood completely. Displayed in Kubernetes' words; `hint` says more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrictError {
+    /// At least one.
+    pub findings: Vec<Finding>,
+}
+
+impl StrictError {
+    /// `did you mean "image"?` if a known name is near.
+    pub fn hint(&self) -> Option<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.findings.iter().filter_map(|finding| finding.suggestion) {
+            let name = format!("{name:?}");
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| format!("did you mean {}?", names.join(", ")))
+    }
+}
+
+impl fmt::Display for StrictError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("strict decoding error: ")?;
+        for (index, finding) in self.findings.iter().enumerate() {
+            let separator = if index > 0 { ", " } else { "" };
+            write!(formatter, "{separator}{finding}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for StrictError {}
+
+/// The field of the type whose name is nearest to `name`, if it is near at all.
+pub fn nearest(of: &Type, name: &str) -> Option<&'static str> {
+    // The longest name of a field has 64 letters.
+    if name.len() > 64 {
+        return None;
+    }
+    let name = bare(name);
+    let bound = 1 + name.len() / 5;
+    of.fields()
+        .iter()
+        .map(|field| (distance(&name, &bare(field.name)), field.name))
+        .filter(|(distance, _)| *distance <= bound && *distance < name.len())
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Without case and the signs between words: `host_ip` and `hostIp` are `hostIP`.
+fn bare(name: &str) -> Vec<char> {
+    name.chars().filter(|letter| !matches!(letter, '_' | '-')).flat_map(char::to_lowercase).collect()
+}
+
+/// How many letters to insert, delete, replace or swap with their neighbour.
+fn distance(left: &[char], right: &[char]) -> usize {
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for (row, letter) in left.iter().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, other) in right.iter().enumerate() {
+            let replaced = last[column] + usize::from(letter != other);
+            let mut best = replaced.min(last[column + 1] + 1).min(current[column] + 1);
+            let swapped = row > 0 && column > 0 && *letter == right[column - 1] && left[row - 1] == *other;
+            if swapped {
+                best = best.min(before_last[column - 1] + 1);
+            }
+            current.push(best);
+        }
+        before_last = std::mem::replace(&mut last, current);
+    }
+    last[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::nearest;
+    use crate::schema::builtin;
+
+    #[test]
+    fn nearest_name_is_suggested() {
+        let rows = [
+            ("core.v1.Container", "imagee", Some("image")),
+            ("core.v1.Container", "iamge", Some("image")),
+            ("core.v1.Container", "volumeMount", Some("volumeMounts")),
+            ("core.v1.Container", "env_from", Some("envFrom")),
+            ("core.v1.Container", "replicas", None),
+            ("core.v1.ContainerPort", "containerport", Some("containerPort")),
+            ("core.v1.ContainerPort", "hostIp", Some("hostIP")),
+            ("apps.v1.DeploymentSpec", "replica", Some("replicas")),
+            ("apps.v1.DeploymentSpec", "", None),
+            ("apps.v1.DeploymentSpec", "x", None),
+            ("apps.v1.DeploymentSpec", "ſtrategy", Some("strategy")),
+        ];
+        for (of, name, expected) in rows {
+            assert_eq!(nearest(builtin().named(of).unwrap(), name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Starts an API server: opens its store and puts in what every cluster has.
+
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::backend::{Backend, Body, Request, User, Verb, WriteOptions};
+use api::resource::NAMESPACES;
+use api::{Clock, Key, Status};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::auth::MastersOnly;
+use crate::expiry;
+use crate::registry::Registry;
+use crate::resources::namespace::ALWAYS_THERE;
+use crate::resources::service::ranges::{AddressRange, Ranges};
+use crate::store::{Store, StoreError};
+
+/// Where objects are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory, until the process ends.
+    Memory,
+    /// In a database file.
+    File(PathBuf),
+}
+
+/// How an API server is to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The clock of the process.
+    pub clock: Clock,
+    /// Where objects are kept.
+    pub storage: Storage,
+    /// From which uids, generated names and chosen addresses follow.
+    pub seed: u64,
+    /// The addresses of services: a network and the length of its prefix.
+    pub service_cidr: (Ipv4Addr, u8),
+    /// The ports of services on nodes.
+    pub node_ports: RangeInclusive<u16>,
+}
+
+impl Config {
+    /// A server in memory with the usual ranges.
+    pub fn in_memory(clock: Clock, seed: u64) -> Self {
+        Self {
+            clock,
+            storage: Storage::Memory,
+            seed,
+            service_cidr: (Ipv4Addr::new(10, 96, 0, 0), 12),
+            node_ports: 30_000..=32_767,
+        }
+    }
+}
+
+/// The API server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its store cannot be opened.
+    #[error("open the store")]
+    Store(#[from] StoreError),
+    /// The range of service addresses cannot be used.
+    #[error("use {0}/{1} for services: the prefix must be from 8 to 30")]
+    ServiceRange(Ipv4Addr, u8),
+    /// The range of node ports is empty.
+    #[error("use node ports {0} to {1}: there are none")]
+    NodePorts(u16, u16),
+    /// What every cluster has cannot be put in.
+    #[error("create namespace {name}")]
+    Namespace {
+        /// The namespace.
+        name: &'static str,
+        /// Why not.
+        #[source]
+        source: Status,
+    },
+}
+
+/// The API server of a process.
+pub struct Apiserver;
+
+impl Apiserver {
+    /// Starts a server; its tasks run in `tasks`.
+    pub async fn start(config: Config, tasks: &mut JoinSet<()>) -> Result<Arc<Registry>, StartError> {
+        let Config { clock, storage, seed, service_cidr: (address, prefix), node_ports } = config;
+        let range = AddressRange::new(address, prefix);
+        let addresses = range.ok_or(StartError::ServiceRange(address, prefix))?;
+        if node_ports.is_empty() || *node_ports.start() == 0 {
+            return Err(StartError::NodePorts(*node_ports.start(), *node_ports.end()));
+        }
+        let store = match &storage {
+            Storage::Memory => Store::in_memory()?,
+            Storage::File(path) => Store::open(path, clock.is_virtual())?,
+        };
+        let ranges = Ranges { addresses, ports: node_ports };
+        let registry = Registry::new(store.clone(), clock.clone(), seed, ranges, Box::new(MastersOnly));
+        for name in ALWAYS_THERE {
+            create_namespace(&registry, name)
+                .await
+                .map_err(|source| StartError::Namespace { name, source })?;
+        }
+        tasks.spawn(expiry::run(store, clock));
+        Ok(Arc::new(registry))
+    }
+}
+
+async fn create_namespace(registry: &Registry, name: &str) -> Result<(), Status> {
+    let namespace = json!({"metadata": {"name": name}});
+    let request = Request {
+        user: User::component("apiserver"),
+        resource: NAMESPACES,
+        key: Key::cluster(name),
+        subresource: "",
+        verb: Verb::Create(Body::Value(namespace), WriteOptions::default()),
+    };
+    match registry.call(request).await {
+        Err(status) if !status.is_already_exists() => Err(status),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,118 @@
+//! An object on its way into the store: its JSON with a gap where the revision goes.
+
+use api::{Object, Revision};
+use bytes::Bytes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Map, Value};
+
+/// Completes an object with what was decoded from it while it was checked.
+pub type Finish = Box<dyn FnOnce(Object) -> Object + Send>;
+
+/// The next state of an object; it becomes an [`Object`] once its revision is known.
+///
+/// The JSON is written once. The revision is put into it when the store issues it, without reading it again.
+pub struct Draft {
+    before_revision: Vec<u8>,
+    after_revision: Vec<u8>,
+    api_version: Box<str>,
+    kind: Box<str>,
+    metadata: ObjectMeta,
+    finish: Option<Finish>,
+}
+
+impl Draft {
+    /// A draft of `value`, whose metadata is `metadata`.
+    pub fn new(value: &Value, metadata: ObjectMeta) -> Self {
+        let mut json = Vec::with_capacity(1024);
+        let gap = write_with_gap(&mut json, value);
+        let text = |field: &str| value[field].as_str().unwrap_or_default().into();
+        Self {
+            after_revision: json.split_off(gap),
+            before_revision: json,
+            api_version: text("apiVersion"),
+            kind: text("kind"),
+            metadata,
+            finish: None,
+        }
+    }
+
+    /// The same, completed by `finish` when the object is made.
+    #[must_use]
+    pub fn with_finish(mut self, finish: Finish) -> Self {
+        self.finish = Some(finish);
+        self
+    }
+
+    /// The object in the state it has at `revision`.
+    pub fn at(mut self, revision: Revision) -> Object {
+        let revision = revision.to_string();
+        let parts = [&self.before_revision, revision.as_bytes(), &self.after_revision];
+        let json = Bytes::from(parts.concat());
+        self.metadata.resource_version = Some(revision);
+        let object = Object::assemble(json, self.api_version, self.kind, self.metadata);
+        match self.finish {
+            Some(finish) => finish(object),
+            None => object,
+        }
+    }
+
+    /// The object as it would be, for dry runs: without a revision, unless it has one in `value`.
+    pub fn preview(value: &Value, metadata: ObjectMeta) -> Object {
+        let json = serde_json::to_vec(value).expect("a JSON tree can be written");
+        let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
+        Object::assemble(json.into(), text("apiVersion"), text("kind"), metadata)
+    }
+}
+
+/// The same object as it would have been stored at another revision.
+pub fn at_revision(object: &Object, revision: Revision) -> Object {
+    let value: Value = serde_json::from_slice(object.json()).expect("an object is made from valid JSON only");
+    Draft::new(&value, object.metadata().clone()).at(revision)
+}
+
+/// Writes the object with an empty `metadata.resourceVersion`; returns where its text goes.
+fn write_with_gap(json: &mut Vec<u8>, value: &Value) -> usize {
+    let empty = Map::new();
+    let object = value.as_object().unwrap_or(&empty);
+    json.push(b'{');
+    for (field, value) in object.iter().filter(|(field, _)| *field != "metadata") {
+        write(json, field, value);
+    }
+    json.extend_from_slice(b"\"metadata\":{");
+    for (field, value) in object.get("metadata").and_then(Value::as_object).into_iter().flatten() {
+        if field != "resourceVersion" {
+            write(json, field, value);
+        }
+    }
+    json.extend_from_slice(b"\"resourceVersion\":\"");
+    let gap = json.len();
+    json.extend_from_slice(b"\"}}");
+    gap
+}
+
+fn write(json: &mut Vec<u8>, field: &str, value: &Value) {
+    serde_json::to_writer(&mut *json, field).expect("memory takes every text");
+    json.push(b':');
+    serde_json::to_writer(&mut *json, value).expect("memory takes every tree");
+    json.push(b',');
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_revision_is_put_where_it_belongs() {
+        let mut value = json!({"apiVersion": "v1", "kind": "X", "data": {"a\"": [1, null]},
+            "metadata": {"name": "n", "resourceVersion": "3"}});
+        let metadata = ObjectMeta { name: Some("n".into()), ..ObjectMeta::default() };
+        let object = Draft::new(&value, metadata).at(Revision(42));
+        value["metadata"]["resourceVersion"] = "42".into();
+        assert_eq!(serde_json::from_slice::<Value>(object.json()).unwrap(), value);
+        assert_eq!((object.revision(), object.kind()), (Revision(42), "X"));
+        let later = at_revision(&object, Revision(100));
+        assert_eq!((later.revision(), later.name()), (Revision(100), "n"));
+    }
+}

@@ -1,0 +1,35 @@
+//! All collections in memory.
+
+use std::sync::Arc;
+
+use api::Revision;
+use arc_swap::ArcSwap;
+use imbl::OrdMap;
+use tokio::sync::watch;
+
+use super::history::Shelf;
+use super::keys::Collection;
+
+/// The collections, each made when it is first asked for, and how far all of them have come.
+pub(super) struct Shelves {
+    pub by_collection: ArcSwap<OrdMap<Collection, Arc<Shelf>>>,
+    pub progress: watch::Sender<Revision>,
+    pub floor: Revision,
+}
+
+impl Shelves {
+    /// A collection, empty if nothing was ever written to it.
+    pub(super) fn get(&self, collection: &Collection) -> Arc<Shelf> {
+        if let Some(shelf) = self.by_collection.load().get(collection) {
+            return Arc::clone(shelf);
+        }
+        self.by_collection.rcu(|shelves| {
+            let mut shelves = OrdMap::clone(shelves);
+            let empty = || Arc::new(Shelf::new(OrdMap::new(), self.floor));
+            shelves.entry(collection.clone()).or_insert_with(empty);
+            shelves
+        });
+        let shelves = self.by_collection.load();
+        Arc::clone(shelves.get(collection).expect("it was just put there, and none is taken out"))
+    }
+}

@@ -1,0 +1,4 @@
+//! Parts of objects that have documents of their own.
+
+pub mod binding;
+pub mod scale;
