@@ -1,0 +1,206 @@
+//! Feeds the board from the cache and carries out what it decides.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api::event::{Severity, seconds};
+use api::resource::{NODES, PODS};
+use api::{Key, Status};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, error, info};
+
+use super::board::{Board, Decision};
+use super::queue::Pending;
+use crate::framework::{Action, Surroundings};
+
+/// Bindings under way at once. The store commits what has gathered as one group.
+const IN_FLIGHT: usize = 256;
+
+/// The keys of what changed since the scheduler looked last; no more than there are objects.
+#[derive(Default)]
+struct Changed {
+    pods: BTreeSet<Key>,
+    nodes: BTreeSet<Key>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    changed: Mutex<Changed>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    fn note(&self, note: impl FnOnce(&mut Changed)) {
+        note(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        self.arrived.notify_one();
+    }
+
+    fn take(&self) -> Changed {
+        std::mem::take(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A pod that did not get to the node it was given to.
+struct NotBound {
+    pod: Pending,
+    exists: bool,
+}
+
+/// Starts the scheduler; it ends with `tasks`.
+pub(crate) fn start(surroundings: Surroundings, tasks: &mut JoinSet<()>) {
+    let inbox = Arc::new(Inbox::default());
+    let pods = Arc::clone(&inbox);
+    let on_pod = move |change: &api::cache::Change| {
+        let key = change.object().key();
+        pods.note(|changed| _ = changed.pods.insert(key));
+    };
+    surroundings.cache.subscribe(&PODS, Box::new(on_pod));
+    let nodes = Arc::clone(&inbox);
+    let on_node = move |change: &api::cache::Change| {
+        let key = change.object().key();
+        nodes.note(|changed| _ = changed.nodes.insert(key));
+    };
+    surroundings.cache.subscribe(&NODES, Box::new(on_node));
+    tasks.spawn(run(surroundings, inbox));
+}
+
+async fn run(surroundings: Surroundings, inbox: Arc<Inbox>) {
+    surroundings.cache.ready().await;
+    let clock = surroundings.clock.clone();
+    let mut board = Board::default();
+    let mut works: JoinSet<Option<NotBound>> = JoinSet::new();
+    loop {
+        look(&mut board, &surroundings, &inbox.take());
+        let now = clock.now();
+        while works.len() < IN_FLIGHT {
+            let Some(decision) = board.decide(now) else {
+                break;
+            };
+            works.spawn(carry_out(decision, surroundings.clone()));
+        }
+        let free = works.len() < IN_FLIGHT;
+        let next = board.next_time().filter(|_| free);
+        tokio::select! {
+            biased;
+            Some(done) = works.join_next() => {
+                take_back(&mut board, &inbox, done, clock.now());
+                while let Some(done) = works.try_join_next() {
+                    take_back(&mut board, &inbox, done, clock.now());
+                }
+            }
+            () = inbox.arrived.notified() => {}
+            () = async { clock.sleep_until(next.unwrap_or_default()).await }, if next.is_some() => {}
+        }
+    }
+}
+
+/// Nodes first: pods are counted on them.
+fn look(board: &mut Board, surroundings: &Surroundings, changed: &Changed) {
+    if !changed.nodes.is_empty() {
+        let nodes = surroundings.cache.snapshot(&NODES);
+        for key in &changed.nodes {
+            let node = nodes.get(key).and_then(|node| node.typed::<Node>().ok());
+            board.see_node(&key.name, node);
+        }
+    }
+    if !changed.pods.is_empty() {
+        let pods = surroundings.cache.snapshot(&PODS);
+        for key in &changed.pods {
+            let pod = pods.get(key).and_then(|pod| pod.typed::<Pod>().ok());
+            board.see_pod(key, pod);
+        }
+    }
+}
+
+/// Takes back a pod that was not bound, and looks at it again: it may have got a node all the same.
+fn take_back(board: &mut Board, inbox: &Inbox, done: Result<Option<NotBound>, JoinError>, now: Timestamp) {
+    match done {
+        Ok(None) => {}
+        Ok(Some(NotBound { pod, exists })) => {
+            inbox.note(|changed| _ = changed.pods.insert(pod.key.clone()));
+            board.not_bound(pod, exists, now);
+        }
+        Err(panic) => error!(%panic, "binding panicked"),
+    }
+}
+
+async fn carry_out(decision: Decision, surroundings: Surroundings) -> Option<NotBound> {
+    match decision {
+        Decision::Bind(pod, node) => {
+            let status = bind(&pod, &node, &surroundings).await.err()?;
+            debug!(pod = %pod.key, error = %status, "not bound");
+            Some(NotBound { pod, exists: !status.is_not_found() })
+        }
+        Decision::Refuse(pod, message) => {
+            if let Err(status) = refuse(&pod, &message, &surroundings).await {
+                debug!(pod = %pod.key, error = %status, "refusal not told");
+            }
+            None
+        }
+    }
+}
+
+async fn bind(pod: &Pending, node: &str, surroundings: &Surroundings) -> Result<(), Status> {
+    let Key { namespace, name } = &pod.key;
+    let binding = json!({
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"namespace": namespace, "name": name, "uid": pod.uid},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+    });
+    let client = &surroundings.client;
+    client.create_subresource(&PODS, &pod.key, "binding", &binding).await?;
+    info!(pod = %pod.key, node, "scheduled");
+    let message = format!("Successfully assigned {namespace}/{name} to {node}");
+    tell(pod, surroundings, Severity::Normal, "Scheduled", message);
+    Ok(())
+}
+
+async fn refuse(pod: &Pending, message: &str, surroundings: &Surroundings) -> Result<(), Status> {
+    tell(pod, surroundings, Severity::Warning, "FailedScheduling", message.to_owned());
+    let Some(object) = surroundings.cache.get(&PODS, &pod.key) else {
+        return Ok(());
+    };
+    let conditions = &object.value()["status"]["conditions"];
+    let now = surroundings.clock.now();
+    let Some(conditions) = with_refusal(conditions, message, now) else {
+        return Ok(());
+    };
+    let mut merge = json!({"status": {"conditions": conditions}});
+    merge["metadata"]["uid"] = (*pod.uid).into();
+    let patched = surroundings.client.patch(&PODS, &pod.key, "status", merge).await;
+    patched.map(drop)
+}
+
+/// The pod's conditions with the one that says why it has no node; none if it says so already.
+fn with_refusal(conditions: &Value, message: &str, now: Timestamp) -> Option<Vec<Value>> {
+    let mut conditions = conditions.as_array().cloned().unwrap_or_default();
+    let known = conditions.iter().position(|condition| condition["type"] == "PodScheduled");
+    let mut since = Value::from(seconds(now));
+    if let Some(known) = known {
+        let old = conditions.remove(known);
+        if old["message"] == message && old["reason"] == "Unschedulable" {
+            return None;
+        }
+        if old["status"] == "False" && !old["lastTransitionTime"].is_null() {
+            since = old["lastTransitionTime"].clone();
+        }
+    }
+    conditions.push(json!({
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": message, "lastTransitionTime": since,
+    }));
+    Some(conditions)
+}
+
+fn tell(pod: &Pending, surroundings: &Surroundings, severity: Severity, reason: &str, message: String) {
+    if let Some(object) = surroundings.cache.get(&PODS, &pod.key)
+        && let Action::Event(occurrence) = Action::event(&object, severity, reason, message)
+    {
+        surroundings.recorder.record(occurrence);
+    }
+}

@@ -1,0 +1,193 @@
+//! The least of an API server: it stores, patches, deletes at once and tells watchers. It checks uids and revisions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use api::backend::{Answer, Backend, Body, ObjectList, Patch, Reply, Request, Verb};
+use api::resource::PODS;
+use api::watch::WatchEvent;
+use api::{Key, Object, Resource, Revision, Status};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{NOW, merge, object};
+
+/// Says no to some requests.
+type Refuse = Box<dyn Fn(&Request) -> Option<Status> + Send>;
+
+#[derive(Default)]
+struct Stored {
+    revision: u64,
+    objects: BTreeMap<Resource, BTreeMap<Key, Object>>,
+    watchers: Vec<(Resource, mpsc::UnboundedSender<WatchEvent>)>,
+    log: Vec<String>,
+    refuse: Option<Refuse>,
+}
+
+/// A server in memory.
+#[derive(Clone, Default)]
+pub(crate) struct Server(Arc<Mutex<Stored>>);
+
+impl Server {
+    /// Refuses some requests from now on.
+    pub(crate) fn refuse(&self, refuse: impl Fn(&Request) -> Option<Status> + Send + 'static) {
+        self.0.lock().expect("a lock").refuse = Some(Box::new(refuse));
+    }
+
+    /// The writes that came so far, such as `create pods`, and forgets them.
+    pub(crate) fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("a lock").log)
+    }
+
+    /// All objects of a resource.
+    pub(crate) fn all(&self, resource: &Resource) -> Vec<Object> {
+        let stored = self.0.lock().expect("a lock");
+        stored.objects.get(resource).into_iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// Stores an object, as somebody else might.
+    pub(crate) fn put(&self, resource: &Resource, value: Value) {
+        self.0.lock().expect("a lock").store(resource, value);
+    }
+
+    /// Changes an object, as somebody else might.
+    pub(crate) fn change(&self, resource: &Resource, object: &Object, more: Value) {
+        let mut value = object.value().clone();
+        merge(&mut value, more);
+        self.put(resource, value);
+    }
+}
+
+impl Backend for Server {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Status>> {
+        async move {
+            // As a server would, lets others work meanwhile.
+            tokio::task::yield_now().await;
+            self.0.lock().expect("a lock").answer(request).map(Reply::from)
+        }
+        .boxed()
+    }
+}
+
+impl Stored {
+    fn answer(&mut self, request: Request) -> Result<Answer, Status> {
+        let Request { resource, key, subresource, .. } = &request;
+        let reads = matches!(request.verb, Verb::Get | Verb::List(_) | Verb::Watch(_));
+        if !reads {
+            let slash = if subresource.is_empty() { "" } else { "/" };
+            let verb = request.verb.name();
+            self.log.push(format!("{verb} {}{slash}{subresource}", resource.plural));
+        }
+        if let Some(status) = self.refuse.as_ref().and_then(|refuse| refuse(&request)) {
+            return Err(status);
+        }
+        match &request.verb {
+            Verb::Get => self.get(resource, key).map(Answer::Object),
+            Verb::List(_) => Ok(Answer::List(ObjectList {
+                revision: Revision(self.revision),
+                items: self.objects.get(resource).into_iter().flat_map(BTreeMap::values).cloned().collect(),
+                ..ObjectList::default()
+            })),
+            Verb::Watch(options) => Ok(Answer::Watch(self.watch(resource, options.revision))),
+            Verb::Create(Body::Value(body), _) if *subresource == "binding" => {
+                let mut value = self.get(resource, key)?.value().clone();
+                merge(&mut value, json!({"spec": {"nodeName": body["target"]["name"]}}));
+                Ok(Answer::Object(self.store(&PODS, value)))
+            }
+            Verb::Create(Body::Value(body), _) => {
+                self.create(resource, key, body.clone()).map(Answer::Object)
+            }
+            Verb::Update(Body::Value(body), _) => Ok(Answer::Object(self.store(resource, body.clone()))),
+            Verb::Patch(Patch::Merge(Body::Value(patch)), _) => {
+                let old = self.get(resource, key)?;
+                let metadata = &patch["metadata"];
+                let other = |field: &str, is: &str| metadata[field].as_str().is_some_and(|text| text != is);
+                if other("uid", old.uid()) || other("resourceVersion", &old.revision().to_string()) {
+                    return Err(Status::modified(resource, &key.name));
+                }
+                let mut value = old.value().clone();
+                merge(&mut value, patch.clone());
+                Ok(Answer::Object(self.store(resource, value)))
+            }
+            Verb::Delete(options) => {
+                let old = self.get(resource, key)?;
+                if options.uid.as_deref().is_some_and(|uid| uid != old.uid()) {
+                    return Err(Status::modified(resource, &key.name));
+                }
+                Ok(Answer::Deleted(self.remove(resource, &old)))
+            }
+            Verb::DeleteCollection(..) => Ok(Answer::List(ObjectList::default())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn get(&self, resource: &Resource, key: &Key) -> Result<Object, Status> {
+        let found = self.objects.get(resource).and_then(|objects| objects.get(key));
+        found.cloned().ok_or_else(|| Status::not_found(resource, &key.name))
+    }
+
+    fn create(&mut self, resource: &Resource, key: &Key, mut value: Value) -> Result<Object, Status> {
+        let number = self.revision + 1;
+        let metadata = &mut value["metadata"];
+        if metadata["name"].is_null() {
+            let prefix = metadata["generateName"].as_str().unwrap_or_default();
+            metadata["name"] = format!("{prefix}{number}").into();
+        }
+        metadata["namespace"] = (*key.namespace).into();
+        metadata["uid"] = format!("uid-{number}").into();
+        metadata["creationTimestamp"] = NOW.into();
+        metadata["generation"] = 1.into();
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let key = Key::new(&*key.namespace, name);
+        if self.get(resource, &key).is_ok() {
+            return Err(Status::already_exists(resource, &key.name));
+        }
+        Ok(self.store(resource, value))
+    }
+
+    fn store(&mut self, resource: &Resource, mut value: Value) -> Object {
+        self.revision += 1;
+        value["metadata"]["resourceVersion"] = self.revision.to_string().into();
+        let object = object(value);
+        let objects = self.objects.entry(resource.clone()).or_default();
+        let event = match objects.insert(object.key(), object.clone()) {
+            Some(_) => WatchEvent::Modified(object.clone()),
+            None => WatchEvent::Added(object.clone()),
+        };
+        self.tell(resource, &event);
+        object
+    }
+
+    fn remove(&mut self, resource: &Resource, old: &Object) -> Object {
+        self.revision += 1;
+        let mut value = old.value().clone();
+        value["metadata"]["resourceVersion"] = self.revision.to_string().into();
+        let object = object(value);
+        self.objects.entry(resource.clone()).or_default().remove(&object.key());
+        self.tell(resource, &WatchEvent::Deleted(object.clone()));
+        object
+    }
+
+    fn watch(&mut self, resource: &Resource, after: Option<Revision>) -> api::watch::WatchStream {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let objects = self.objects.get(resource).into_iter().flat_map(BTreeMap::values);
+        for object in objects.filter(|object| Some(object.revision()) > after) {
+            let _ = sender.send(WatchEvent::Added(object.clone()));
+        }
+        self.watchers.push((resource.clone(), sender));
+        let next = |mut receiver: mpsc::UnboundedReceiver<WatchEvent>| async move {
+            receiver.recv().await.map(|event| (event, receiver))
+        };
+        futures::stream::unfold(receiver, next).boxed()
+    }
+
+    fn tell(&mut self, resource: &Resource, event: &WatchEvent) {
+        let concerned = self.watchers.iter().filter(|(watched, _)| watched == resource);
+        for (_, watcher) in concerned {
+            // One that left need not know.
+            let _ = watcher.send(event.clone());
+        }
+    }
+}
