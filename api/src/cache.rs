@@ -35,6 +35,17 @@ impl Change {
         self.new.as_ref().or(self.old.as_ref()).expect("a change has a state before or after")
     }
 
+    /// Itself, or two if a list showed another object under the name: one that went, and one that came.
+    fn into_steps(self) -> impl Iterator<Item = Change> {
+        let replaced = matches!((&self.old, &self.new), (Some(old), Some(new)) if old.uid() != new.uid());
+        let Self { old, new } = self;
+        let (first, second) = match replaced {
+            true => (Self { old, new: None }, Some(Self { old: None, new })),
+            false => (Self { old, new }, None),
+        };
+        std::iter::once(first).chain(second)
+    }
+
     /// Both states there may be, for indexes in which an object moves.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.old.iter().chain(self.new.iter())

@@ -21,23 +21,9 @@ pub fn find(api_version: &str, kind: &str) -> Result<Resource, String> {
     if schema::builtin().kind(group, version, kind).is_some() {
         return Err(format!("{kind} of {api_version} is not supported yet; supported are {list}"));
     }
-    let near = kinds.iter().find(|known| is_near(known, kind));
+    let near = schema::nearest_of(kinds.iter().copied(), kind);
     let hint = near.map_or_else(String::new, |near| format!("did you mean {near:?}? "));
     Err(format!("{kind:?} of {api_version:?} is unknown; {hint}supported are {list}"))
-}
-
-/// Whether the words differ in case only, or by one letter that is missing, added, changed or swapped with its neighbour.
-fn is_near(one: &str, other: &str) -> bool {
-    let (one, other) = (one.to_lowercase(), other.to_lowercase());
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let start = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
-    let (one, other) = (&one[start..], &other[start..]);
-    let end = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
-    match (&one[..one.len() - end], &other[..other.len() - end]) {
-        ([], []) | ([_], []) | ([], [_]) | ([_], [_]) => true,
-        ([a, b], [c, d]) => a == d && b == c,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ use crate::auth::Authorizer;
 use crate::builtin::{BUILTINS, Kind};
 use crate::resources::service::allocate::Allocator;
 use crate::resources::service::ranges::Ranges;
-use crate::store::{Collection, Outcome, Refused, Store, StoreKey, Write};
+use crate::store::{BEGINNING, Collection, Outcome, Refused, Store, StoreKey, Write};
 use crate::subresources;
 
 /// So often a change is tried on the newest state before it is a conflict after all. Of those that meet in one group
@@ -70,10 +70,12 @@ impl Registry {
             let resource = kind.resource();
             (Collection::from(resource), *kind)
         });
+        // The revisions of a store go on where those of an earlier process end, and so do its uids.
+        let used = store.revision().0 - BEGINNING.0;
         Self {
             store,
             clock,
-            identity: Identity::new(seed),
+            identity: Identity::new(seed.wrapping_add(used)),
             authorizer,
             kinds: kinds.collect(),
             allocator: Allocator::new(ranges),
@@ -143,6 +145,10 @@ impl Registry {
         if *place.resource() != SERVICES {
             return Ok(None);
         }
+        // Before its own port or address is found to be taken.
+        if old.is_none() && self.store.get(&place.store_key()).is_some() {
+            return Err(Status::already_exists(place.resource(), &place.key.name));
+        }
         let services = || {
             let (snapshot, _) = self.store.snapshot(&Collection::from(&SERVICES));
             snapshot.iter().cloned().collect::<Vec<_>>()
@@ -207,8 +213,7 @@ impl Place {
 
     /// The JSON does not fit the type of the kind, in a way the schema does not see.
     pub(crate) fn unfit(&self, error: &serde_json::Error) -> Status {
-        let Resource { kind, .. } = self.resource();
-        let version = self.resource().api_version();
+        let Resource { version, kind, .. } = self.resource();
         Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}"))
     }
 

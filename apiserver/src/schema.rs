@@ -12,7 +12,7 @@ mod types;
 mod visitor;
 
 pub use decode::{DecodeError, Decoded, LARGEST_DEPTH, decode, normalize};
-pub use finding::{Finding, LARGEST_FINDINGS, Overlooked, StrictError};
+pub use finding::{Finding, LARGEST_FINDINGS, Overlooked, StrictError, nearest_of};
 pub use types::{Field, Form, Kind, Leaf, ListType, Patch, Schema, Scope, Type};
 
 use std::sync::LazyLock;

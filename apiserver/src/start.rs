@@ -34,7 +34,7 @@ pub struct Config {
     pub clock: Clock,
     /// Where objects are kept.
     pub storage: Storage,
-    /// From which uids, generated names and chosen addresses follow.
+    /// From which uids, generated names and chosen addresses follow, with the revision at which the store is opened.
     pub seed: u64,
     /// The addresses of services: a network and the length of its prefix.
     pub service_cidr: (Ipv4Addr, u8),

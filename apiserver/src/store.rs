@@ -34,7 +34,7 @@ use redb::Disk;
 use shelves::Shelves;
 
 /// The first revision of a new store: 0 and 1 are never a state, as 0 means "any" to clients.
-const BEGINNING: Revision = Revision(1);
+pub(crate) const BEGINNING: Revision = Revision(1);
 
 /// What a write expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

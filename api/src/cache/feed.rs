@@ -68,7 +68,7 @@ fn apply(snapshot: &mut Snapshot, event: WatchEvent, changes: &mut Vec<Change>) 
     match event {
         WatchEvent::Added(object) | WatchEvent::Modified(object) => {
             let revision = object.revision();
-            changes.extend(snapshot.put(object));
+            changes.extend(snapshot.put(object).into_iter().flat_map(Change::into_steps));
             Ok(revision)
         }
         WatchEvent::Deleted(object) => {

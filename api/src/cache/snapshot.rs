@@ -111,7 +111,8 @@ impl Snapshot {
         let listed: BTreeMap<Key, Object> = items.into_iter().map(|object| (object.key(), object)).collect();
         let gone: Vec<Key> = self.objects.keys().filter(|key| !listed.contains_key(key)).cloned().collect();
         let mut changes: Vec<Change> = gone.iter().filter_map(|key| self.remove(key)).collect();
-        changes.extend(listed.into_values().filter_map(|object| self.put(object)));
+        let put = listed.into_values().filter_map(|object| self.put(object));
+        changes.extend(put.flat_map(Change::into_steps));
         changes
     }
 
@@ -179,6 +180,22 @@ mod tests {
             .map(|change| format!("{:?} {}", change.new.is_some(), change.object().name()))
             .collect();
         assert_eq!(words, ["false a", "true c"]);
+        let of = |name: &str, revision: u64, uid: &str| {
+            let metadata = json!({"name": name, "namespace": "n", "uid": uid,
+                "resourceVersion": revision.to_string()});
+            Object::from_value(json!({"metadata": metadata})).expect("an object")
+        };
+        snapshot.replace(vec![of("b", 4, "first"), of("c", 5, "first")]);
+        let changes = snapshot.replace(vec![of("b", 6, "second"), of("c", 7, "first")]);
+        let uid =
+            |object: &Option<Object>| object.as_ref().map_or("-".into(), |object| object.uid().to_owned());
+        let words: Vec<String> =
+            changes.iter().map(|change| format!("{} {}", uid(&change.old), uid(&change.new))).collect();
+        assert_eq!(
+            words,
+            ["first -", "- second", "first first"],
+            "another of the same name is another object"
+        );
         assert_eq!(snapshot.in_namespace("n").count(), 2);
         assert_eq!(snapshot.in_namespace("m").count(), 0);
     }

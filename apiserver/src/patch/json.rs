@@ -4,9 +4,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::PatchError;
+use crate::schema::LARGEST_DEPTH;
 
 /// Operations in one patch at most, as in Kubernetes.
 const MOST_OPERATIONS: usize = 10_000;
+
+/// What the operations of one patch may copy and move together, as copies of copies double and a few lines would fill
+/// the memory. Kubernetes bounds copies likewise.
+const MOST_COPIED_BYTES: usize = 3 << 20;
+
+/// About what a value takes besides its text.
+const VALUE_BYTES: usize = 16;
 
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
@@ -51,11 +59,12 @@ pub(super) fn apply(mut document: Value, patch: &Value) -> Result<Value, PatchEr
         let words = format!("{} operations, at most {MOST_OPERATIONS} are allowed", operations.len());
         return Err(PatchError::Malformed(words));
     }
+    let mut budget = MOST_COPIED_BYTES;
     for (index, operation) in operations.iter().enumerate() {
         let operation = Operation::deserialize(operation)
             .map_err(|error| PatchError::Malformed(format!("operation {index}: {error}")))?;
         let (name, path) = (operation.name(), operation.path().to_owned());
-        carry_out(&mut document, operation).map_err(|why| PatchError::Failed {
+        carry_out(&mut document, operation, &mut budget).map_err(|why| PatchError::Failed {
             index,
             operation: name,
             path,
@@ -65,23 +74,28 @@ pub(super) fn apply(mut document: Value, patch: &Value) -> Result<Value, PatchEr
     Ok(document)
 }
 
-fn carry_out(document: &mut Value, operation: Operation) -> Result<(), String> {
+fn carry_out(document: &mut Value, operation: Operation, budget: &mut usize) -> Result<(), String> {
     match operation {
         Operation::Add { path, value } => add(document, &path, value),
         Operation::Remove { path } => remove(document, &path).map(drop),
         Operation::Replace { path, value } => {
-            *find(document, &path)? = value;
+            let found = find(document, &path)?;
+            check_depth(&path, &value)?;
+            *found = value;
             Ok(())
         }
         Operation::Move { from, path } if path.starts_with(&format!("{from}/")) => {
             Err(format!("{from:?} cannot be moved into itself"))
         }
         Operation::Move { from, path } => {
+            spend(budget, find(document, &from)?)?;
             let value = remove(document, &from)?;
             add(document, &path, value)
         }
         Operation::Copy { from, path } => {
-            let value = find(document, &from)?.clone();
+            let found = find(document, &from)?;
+            spend(budget, found)?;
+            let value = found.clone();
             add(document, &path, value)
         }
         Operation::Test { path, value } => match find(document, &path)? {
@@ -91,7 +105,42 @@ fn carry_out(document: &mut Value, operation: Operation) -> Result<(), String> {
     }
 }
 
+/// Takes the size of a value from what may still be copied.
+fn spend(budget: &mut usize, value: &Value) -> Result<(), String> {
+    let left = budget.checked_sub(bytes(value));
+    *budget = left.ok_or_else(|| format!("more than {MOST_COPIED_BYTES} bytes are copied or moved"))?;
+    Ok(())
+}
+
+fn bytes(value: &Value) -> usize {
+    VALUE_BYTES
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(bytes).sum(),
+            Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + bytes(value)).sum(),
+            _ => 0,
+        }
+}
+
+/// A document stays as shallow as an object must be, so that nobody who walks over it runs out of stack.
+fn check_depth(path: &str, value: &Value) -> Result<(), String> {
+    match tokens(path)?.len() + height(value) <= LARGEST_DEPTH {
+        true => Ok(()),
+        false => Err(format!("the value is nested deeper than {LARGEST_DEPTH} levels")),
+    }
+}
+
+/// How many objects and lists are within one another.
+fn height(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(height).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(height).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    check_depth(path, &value)?;
     let Some((parent, last)) = split(path)? else {
         *document = value;
         return Ok(());
@@ -235,6 +284,22 @@ mod tests {
             Err(r#"move operation 0 at "/a/b": "/a" cannot be moved into itself"#),
         );
         row(json!({}), json!({}), Err("error decoding patch: a JSON patch is a list of operations"));
+    }
+
+    #[test]
+    fn a_few_lines_neither_fill_the_memory_nor_the_stack() {
+        let copy = json!({"op": "copy", "from": "/a", "path": "/a/-"});
+        row(
+            json!({"a": ["x"]}),
+            Value::Array(vec![copy; 64]),
+            Err(r#"copy operation 16 at "/a/-": more than 3145728 bytes are copied or moved"#),
+        );
+        let wrap = json!([{"op": "add", "path": "/b", "value": {}}, {"op": "move", "from": "/a", "path": "/b/a"},
+            {"op": "move", "from": "/b", "path": "/a"}]);
+        let wraps: Vec<Value> = (0..64).flat_map(|_| wrap.as_array().cloned().unwrap_or_default()).collect();
+        let error =
+            apply(json!({"a": 1}), &Value::Array([wraps.clone(), wraps].concat())).expect_err("too deep");
+        assert!(error.to_string().ends_with("the value is nested deeper than 100 levels"), "{error}");
     }
 
     proptest! {

@@ -101,9 +101,13 @@ impl Registry {
 }
 
 fn namespace_of(place: &Place, given: &Value) -> Result<String, Status> {
+    if !place.resource().namespaced {
+        // Many manifests name one all the same; Kubernetes says nothing.
+        return Ok(String::new());
+    }
     let asked = &*place.key.namespace;
     let namespace = match tree::text(given, "namespace") {
-        Some(namespace) if asked.is_empty() && place.resource().namespaced => namespace,
+        Some(namespace) if asked.is_empty() => namespace,
         Some(namespace) if namespace != asked => {
             return Err(Status::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
@@ -111,7 +115,7 @@ fn namespace_of(place: &Place, given: &Value) -> Result<String, Status> {
         }
         _ => asked,
     };
-    if place.resource().namespaced && namespace.is_empty() {
+    if namespace.is_empty() {
         return Err(Status::bad_request("an empty namespace may not be set during creation"));
     }
     Ok(namespace.to_owned())

@@ -1,10 +1,11 @@
 //! Reads what clients send: by the schema, so that mistakes have a path and unknown fields do not pass unseen.
 
 use api::backend::{Body, FieldValidation};
+use api::status::{Cause, Details};
 use api::{Resource, Status};
 use serde_json::Value;
 
-use crate::schema::{self, DecodeError, Decoded};
+use crate::schema::{self, DecodeError, Decoded, Finding, LARGEST_DEPTH, StrictError};
 
 /// An object as it can be stored, and what the user should know about it.
 pub struct Incoming {
@@ -32,7 +33,7 @@ pub fn object(resource: &Resource, body: Body, validation: FieldValidation) -> R
         }
     };
     let decoded = decoded.map_err(|error| not_understood(resource, &error))?;
-    finish(decoded, validation)
+    finish(decoded, validation).map_err(|error| not_strict(resource, &error))
 }
 
 /// Reads a patch, which has no schema of its own.
@@ -60,23 +61,39 @@ fn check_kind(resource: &Resource, value: &Value) -> Result<(), Status> {
 }
 
 fn not_understood(resource: &Resource, error: &DecodeError) -> Status {
-    let Resource { version, kind, .. } = resource;
-    Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}"))
+    let cause = match error {
+        DecodeError::Syntax(_) => None,
+        DecodeError::Field(error) => Some(Cause::from(error)),
+        DecodeError::TooDeep(field) => {
+            Some(at_field(field, format!("nested deeper than {LARGEST_DEPTH} levels")))
+        }
+    };
+    cannot_be_handled(resource, error, cause.into_iter().collect())
 }
 
-fn finish(decoded: Decoded, validation: FieldValidation) -> Result<Incoming, Status> {
+fn not_strict(resource: &Resource, error: &StrictError) -> Status {
+    let cause = |finding: &Finding| at_field(&finding.path, finding.sentence());
+    cannot_be_handled(resource, error, error.findings.iter().map(cause).collect())
+}
+
+fn at_field(field: &str, message: String) -> Cause {
+    Cause { reason: "FieldValueInvalid".to_owned(), message, field: field.to_owned() }
+}
+
+/// Kubernetes' words, and for each field a cause that says more.
+fn cannot_be_handled(resource: &Resource, why: &dyn std::error::Error, causes: Vec<Cause>) -> Status {
+    let Resource { version, kind, .. } = resource;
+    let message = format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}");
+    let details = (!causes.is_empty()).then(|| Box::new(Details { causes, ..Details::default() }));
+    Status { details, ..Status::bad_request(message) }
+}
+
+fn finish(decoded: Decoded, validation: FieldValidation) -> Result<Incoming, StrictError> {
     let warnings = match validation {
         FieldValidation::Ignore => Vec::new(),
         FieldValidation::Warn => decoded.findings.iter().map(ToString::to_string).collect(),
-        FieldValidation::Strict if decoded.findings.is_empty() => Vec::new(),
         FieldValidation::Strict => {
-            return match decoded.strict() {
-                Ok(value) => Ok(Incoming { value, warnings: Vec::new() }),
-                Err(error) => Err(Status::bad_request(match error.hint() {
-                    Some(hint) => format!("{error} ({hint})"),
-                    None => error.to_string(),
-                })),
-            };
+            return decoded.strict().map(|value| Incoming { value, warnings: Vec::new() });
         }
     };
     Ok(Incoming { value: decoded.value, warnings })

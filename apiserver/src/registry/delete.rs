@@ -17,6 +17,9 @@ use crate::tree;
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
 
+/// More grace than this is cut: it would end after the last date there is.
+const LONGEST_GRACE: u64 = i32::MAX as u64;
+
 /// What becomes of an object that is to be deleted.
 enum Step {
     /// It is gone.
@@ -126,6 +129,7 @@ fn next_step(place: &Place, old: &Value, options: &DeleteOptions, now: Timestamp
 }
 
 fn mark(new: &mut Value, grace: u64, now: Timestamp) {
+    let grace = grace.min(LONGEST_GRACE);
     let deadline = clock::add(now, Duration::from_secs(grace));
     let metadata = tree::object(new, "metadata");
     tree::set(metadata, "deletionTimestamp", Some(event::seconds(deadline).into()));
@@ -144,7 +148,7 @@ fn shorten(new: &mut Value, asked: Option<u64>) -> u64 {
     };
     let deadline = metadata["deletionTimestamp"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
     if let Some(deadline) = deadline {
-        let earlier = deadline - Duration::from_secs(given - asked);
+        let earlier = deadline.checked_sub(Duration::from_secs(given - asked)).unwrap_or(deadline);
         tree::set(metadata, "deletionTimestamp", Some(event::seconds(earlier).into()));
     }
     tree::set(metadata, "deletionGracePeriodSeconds", Some(asked.into()));

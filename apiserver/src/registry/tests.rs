@@ -232,14 +232,58 @@ async fn unknown_fields_warn_or_refuse() {
     assert!(send("b", FieldValidation::Ignore, false).await.unwrap().warnings.is_empty());
     let refused = send("c", FieldValidation::Strict, false).await.unwrap_err();
     assert_eq!(refused.code, 400);
-    assert!(
-        refused
-            .message
-            .starts_with(r#"strict decoding error: unknown field "dat", duplicate field "data.a""#)
+    assert_eq!(
+        refused.message,
+        r#"ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "dat", duplicate field "data.a""#
     );
+    assert_eq!(causes(&refused), [r#"dat: unknown field; did you mean "data"?"#, "data.a: duplicate field"]);
     assert!(world.get(&CONFIG_MAPS, "c").await.unwrap_err().is_not_found());
-    let wrong = world.create(&PODS, json!({"metadata": {"name": "a"}, "spec": {"containers": {}}})).await;
-    assert!(wrong.unwrap_err().contains("spec.containers"));
+}
+
+/// The field and the words of each cause.
+fn causes(status: &Status) -> Vec<String> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_the_wrong_type_is_named_by_its_field() {
+    let world = start().await;
+    let row = async |spec: Value, cause: &str| {
+        let mut value = deployment("d");
+        crate::patch::merge(&mut value, json!({"spec": spec}));
+        let status = world.client.create(&DEPLOYMENTS, "default", &value).await.unwrap_err();
+        assert_eq!(status.code, 400);
+        let head = r#"Deployment in version "v1" cannot be handled as a Deployment"#;
+        assert_eq!(status.message, format!("{head}: {cause}"));
+        assert_eq!(causes(&status), [cause]);
+    };
+    row(json!({"replicas": "three"}), r#"spec.replicas: Invalid value: "three": must be an integer"#).await;
+    row(
+        json!({"template": {"spec": {"containers": {}}}}),
+        r#"spec.template.spec.containers: Invalid value: "object": must be a list"#,
+    )
+    .await;
+    let mut deep = json!(1);
+    for _ in 0..110 {
+        deep = json!([deep]);
+    }
+    let status =
+        world.client.create(&CONFIG_MAPS, "default", &json!({"data": {"a": deep}})).await.unwrap_err();
+    assert_eq!(causes(&status), [r#"data[a]: Invalid value: "array": must be a string"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_means_nothing_to_objects_of_the_cluster() {
+    let world = start().await;
+    let node = json!({"metadata": {"name": "n", "namespace": "default"}});
+    let created = world.create(&NODES, node.clone()).await.unwrap();
+    assert_eq!(created["metadata"].get("namespace"), None);
+    assert_eq!(world.update(&NODES, "n", "", node).await.unwrap(), created);
+    let label = "kubernetes.io/metadata.name";
+    let named = json!({"metadata": {"name": "mine", "labels": {label: "other"}}});
+    let named = world.create(&NAMESPACES, named).await.unwrap();
+    assert_eq!(named["metadata"]["labels"][label], "mine", "the label tells the truth");
 }
 
 #[tokio::test(start_paused = true)]

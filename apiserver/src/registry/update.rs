@@ -194,7 +194,7 @@ fn check_preconditions(place: &Place, given: &Value, current: &Object) -> Result
         )));
     }
     let namespace = tree::text(metadata, "namespace").unwrap_or(&place.key.namespace);
-    if *namespace != *place.key.namespace {
+    if resource.namespaced && *namespace != *place.key.namespace {
         return Err(Status::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));

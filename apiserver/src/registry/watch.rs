@@ -23,12 +23,13 @@ impl Registry {
     pub(super) async fn watch(&self, place: &Place, options: WatchOptions) -> Result<Answer, Status> {
         let selection = Selection::new(place, options.labels, options.fields)?;
         let from = options.revision.filter(|revision| *revision != Revision(0));
+        // What comes before it is not for this watcher.
+        self.reach(from.unwrap_or_default()).await?;
         let collection = place.collection();
         let mut ready = VecDeque::new();
         let from = match from {
             Some(from) if !options.send_initial_events => from,
-            from => {
-                self.reach(from.unwrap_or_default()).await?;
+            _ => {
                 let (snapshot, revision) = self.store.snapshot(&collection);
                 let objects = snapshot.range(&selection.namespace, None);
                 let matching = objects.filter(|object| selection.matches(object));

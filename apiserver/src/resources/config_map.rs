@@ -45,7 +45,7 @@ impl Builtin for ConfigMaps {
             errors.push(FieldError::invalid(Path::new("data").key(key), key.as_str(), words));
         }
         if total > LARGEST_BYTES {
-            errors.push(FieldError::too_long("", LARGEST_BYTES));
+            errors.push(FieldError::too_long("data", LARGEST_BYTES));
         }
     }
 

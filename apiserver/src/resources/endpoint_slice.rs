@@ -10,7 +10,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::Value;
 
 use crate::builtin::{Builtin, Definition};
-use crate::names::{Form, IMMUTABLE, port_mistake, port_name_mistakes};
+use crate::names::{Form, IMMUTABLE, port_mistake};
 use crate::path::Path;
 use crate::tree;
 
@@ -104,7 +104,8 @@ fn check_ports(slice: &EndpointSlice, errors: &mut Vec<FieldError>) {
         let path = path.index(index);
         let name = port.name.as_deref().unwrap_or_default();
         if !name.is_empty() {
-            let mistakes = port_name_mistakes(name).into_iter();
+            // Those of a service's ports, which are longer than those of containers' ports may be.
+            let mistakes = Form::Label.mistakes(name).into_iter();
             errors.extend(mistakes.map(|words| FieldError::invalid(path.child("name"), name, words)));
         }
         if !names.insert(name) {

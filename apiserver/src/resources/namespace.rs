@@ -41,7 +41,7 @@ impl Builtin for Namespaces {
         let name = namespace["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         if !name.is_empty() {
             let labels = tree::object(tree::object(namespace, "metadata"), "labels");
-            tree::set_default(labels, NAME_LABEL, name);
+            tree::set(labels, NAME_LABEL, Some(name.into()));
         }
     }
 

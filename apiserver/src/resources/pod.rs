@@ -70,6 +70,7 @@ impl Builtin for Pods {
         check_counts_stay(new, old, errors);
         check_deadline(new, old, errors);
         check_tolerations(new, old, errors);
+        check_gates(new, old, errors);
         if allowed_to_differ(new, old) != *old {
             errors.push(FieldError::forbidden("spec", FIXED));
         }
@@ -137,6 +138,15 @@ fn check_tolerations(new: &PodSpec, old: &PodSpec, errors: &mut Vec<FieldError>)
     }
 }
 
+/// A pod that waits at gates may only lose them.
+fn check_gates(new: &PodSpec, old: &PodSpec, errors: &mut Vec<FieldError>) {
+    let known = old.scheduling_gates.as_deref().unwrap_or_default();
+    for gate in new.scheduling_gates.iter().flatten().filter(|gate| !known.contains(gate)) {
+        let words = format!("only deletion is allowed, but found new scheduling gate '{}'", gate.name);
+        errors.push(FieldError::forbidden("spec.schedulingGates", words));
+    }
+}
+
 /// The new specification with the old values of everything that may differ.
 fn allowed_to_differ(new: &PodSpec, old: &PodSpec) -> PodSpec {
     let with_images = |new: &[Container], old: &[Container]| {
@@ -152,6 +162,7 @@ fn allowed_to_differ(new: &PodSpec, old: &PodSpec) -> PodSpec {
     };
     spec.active_deadline_seconds = old.active_deadline_seconds;
     spec.tolerations.clone_from(&old.tolerations);
+    spec.scheduling_gates.clone_from(&old.scheduling_gates);
     if old.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0)
         && new.termination_grace_period_seconds == Some(1)
     {

@@ -141,12 +141,13 @@ fn same_port(one: &Value, other: &Value) -> bool {
 
 fn keep_node_ports(spec: &mut Value, old: &Value) {
     let old: Vec<Value> = old["ports"].as_array().cloned().unwrap_or_default();
-    let taken: Vec<Value> =
-        tree::items(spec, "ports").filter_map(|port| port.get("nodePort").cloned()).collect();
-    for port in tree::items(spec, "ports") {
+    let is_chosen = |port: &Value| port["nodePort"].as_u64().is_some_and(|number| number != 0);
+    let chosen = tree::items(spec, "ports").filter(|port| is_chosen(port));
+    let taken: Vec<Value> = chosen.map(|port| port["nodePort"].clone()).collect();
+    for port in tree::items(spec, "ports").filter(|port| !is_chosen(port)) {
         let known = old.iter().find(|old| same_port(old, port)).and_then(|old| old.get("nodePort"));
         if let Some(number) = known.filter(|number| !taken.contains(number)) {
-            tree::set_default(port, "nodePort", number.clone());
+            tree::set(port, "nodePort", Some(number.clone()));
         }
     }
 }

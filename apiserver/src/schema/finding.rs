@@ -27,35 +27,36 @@ pub enum Overlooked {
     DuplicateField,
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.what {
-            Overlooked::UnknownField => "unknown",
-            Overlooked::DuplicateField => "duplicate",
-        };
-        write!(formatter, "{what} field {:?}", self.path)
+impl Finding {
+    /// The sentence without the path, with the name that was probably meant.
+    pub fn sentence(&self) -> String {
+        match self.suggestion {
+            Some(name) => format!("{} field; did you mean {name:?}?", self.what),
+            None => format!("{} field", self.what),
+        }
     }
 }
 
-/// A strict client was not understood completely. Displayed in Kubernetes' words; `hint` says more.
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} field {:?}", self.what, self.path)
+    }
+}
+
+impl fmt::Display for Overlooked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::UnknownField => "unknown",
+            Self::DuplicateField => "duplicate",
+        })
+    }
+}
+
+/// A strict client was not understood completely. Displayed in Kubernetes' words; [`Finding::sentence`] says more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrictError {
     /// At least one.
     pub findings: Vec<Finding>,
-}
-
-impl StrictError {
-    /// `did you mean "image"?` if a known name is near.
-    pub fn hint(&self) -> Option<String> {
-        let mut names: Vec<String> = Vec::new();
-        for name in self.findings.iter().filter_map(|finding| finding.suggestion) {
-            let name = format!("{name:?}");
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        (!names.is_empty()).then(|| format!("did you mean {}?", names.join(", ")))
-    }
 }
 
 impl fmt::Display for StrictError {
@@ -73,15 +74,19 @@ impl std::error::Error for StrictError {}
 
 /// The field of the type whose name is nearest to `name`, if it is near at all.
 pub fn nearest(of: &Type, name: &str) -> Option<&'static str> {
+    nearest_of(of.fields().iter().map(|field| field.name), name)
+}
+
+/// The one of `names` that is nearest to `name`, if it is near at all.
+pub fn nearest_of<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     // The longest name of a field has 64 letters.
     if name.len() > 64 {
         return None;
     }
     let name = bare(name);
     let bound = 1 + name.len() / 5;
-    of.fields()
-        .iter()
-        .map(|field| (distance(&name, &bare(field.name)), field.name))
+    names
+        .map(|known| (distance(&name, &bare(known)), known))
         .filter(|(distance, _)| *distance <= bound && *distance < name.len())
         .min()
         .map(|(_, name)| name)

@@ -1,3 +1,5 @@
+//! Commits, conflicts, changes and revisions, also across a restart.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use api::resource::{CONFIG_MAPS, PODS};

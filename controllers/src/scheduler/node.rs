@@ -66,8 +66,8 @@ impl Node {
 
     fn take(&mut self, demand: &Demand) {
         self.requested.add(&demand.amounts, 1);
-        self.weight.0 += demand.weight.0;
-        self.weight.1 += demand.weight.1;
+        self.weight.0 = self.weight.0.saturating_add(demand.weight.0);
+        self.weight.1 = self.weight.1.saturating_add(demand.weight.1);
         self.ports.extend(demand.ports.iter().cloned());
         if !demand.owner.is_empty() {
             *self.owners.entry(Arc::clone(&demand.owner)).or_default() += 1;
@@ -76,8 +76,8 @@ impl Node {
 
     fn give_back(&mut self, demand: &Demand) {
         self.requested.add(&demand.amounts, -1);
-        self.weight.0 -= demand.weight.0;
-        self.weight.1 -= demand.weight.1;
+        self.weight.0 = self.weight.0.saturating_sub(demand.weight.0);
+        self.weight.1 = self.weight.1.saturating_sub(demand.weight.1);
         for port in &demand.ports {
             if let Some(position) = self.ports.iter().position(|taken| taken == port) {
                 self.ports.swap_remove(position);

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::demand::Demand;
 
 /// The first wait of a pod that found no node; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(10);
 
 /// The longest wait of a pod while something changed that could help it.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

@@ -62,8 +62,8 @@ fn raw(demand: &Demand, node: &Node) -> Raw {
 /// How empty the node stays, and how evenly.
 fn usage(demand: &Demand, node: &Node) -> i64 {
     let has = &node.facts.allocatable;
-    let cpu = thousandths(node.weight.0 + demand.weight.0, has.cpu);
-    let memory = thousandths(node.weight.1 + demand.weight.1, has.memory);
+    let cpu = thousandths(node.weight.0.saturating_add(demand.weight.0), has.cpu);
+    let memory = thousandths(node.weight.1.saturating_add(demand.weight.1), has.memory);
     let least = ((1000 - cpu) + (1000 - memory)) * FULL / 2000;
     // The deviation of two values is half their distance.
     let balanced = FULL - (cpu - memory).abs() * FULL / 2000;

@@ -70,6 +70,22 @@ fn requests_must_fit() {
 }
 
 #[test]
+fn the_largest_requests_of_pods_that_chose_their_node_are_counted() {
+    let mut board = Board::default();
+    let now = now();
+    for name in ["x", "y"] {
+        board.see_node(name, Some(&node(name, &json!({}))));
+    }
+    for name in ["a", "b"] {
+        let mut huge = asks("9223372036854775807", "8Ei");
+        huge["spec"]["nodeName"] = "x".into();
+        board.see_pod(&key(name), Some(&pod(name, &huge)));
+    }
+    board.see_pod(&key("c"), Some(&pod("c", &json!({}))));
+    assert!(matches!(board.decide(now), Some(Decision::Bind(_, node)) if *node == *"y"));
+}
+
+#[test]
 fn init_containers_count_while_they_run() {
     let init = |policy: Value| {
         json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}],
@@ -198,10 +214,11 @@ fn scripts() {
     check("p@a q@a r@b +s +t! ?", "t@b s!");
     // Decided once, however often it is seen.
     check("+p ? +p ? p@b +p ?", "p@b");
-    // Who found no room tries again when there is some, after a second.
+    // Who found no room tries again when there is some, after a rest that grows.
     check("p@a q@a r@b s@b +t ? -p ? >1 ?", "t! t@a");
     check("p@a q@a r@b s@b +t ? >2 ? -p ?", "t! t@a");
-    check("p@a q@a r@b s@b +t ? >2 * ? >1 * ? >1 * ?", "t! t! t!");
+    check("p@a q@a r@b s@b +t ? >2 * ? >1 * ? >1 * ?", "t! t! t! t!");
+    check("p@a q@a r@b s@b +t ? * ? * ?", "t!");
     check("p@a q@a r@b s@b +t ? >299 ? >1 ?", "t! t!");
     // A binding that failed is tried again, and what it took is free meanwhile.
     check("p@a q@a r@b +s ? x:s ? +t ? >1 ?", "s@b t@b s!");

@@ -48,6 +48,16 @@ async fn updates_name_the_state_they_change_or_take_the_newest() {
     other["metadata"]["uid"] = "other".into();
     let error = world.update(&CONFIG_MAPS, "a", "", other).await.unwrap_err();
     assert!(error.contains("Precondition failed: UID in precondition: other, UID in object meta: "));
+    world.create(&PODS, pod("p")).await.unwrap();
+    let late = json!({"metadata": {"uid": "of the pod before"}, "status": {"phase": "Failed"}});
+    let error = world.merge(&PODS, "p", "status", late).await.unwrap_err();
+    assert!(
+        error.starts_with(
+            "Operation cannot be fulfilled on pods \"p\": Precondition failed: UID in precondition: of the pod before, \
+             UID in object meta: "
+        ),
+        "{error}"
+    );
     let missing = world.update(&CONFIG_MAPS, "b", "", config_map("b", "")).await.unwrap_err();
     assert_eq!(missing, r#"configmaps "b" not found"#);
     let moved = world.update(&CONFIG_MAPS, "a", "", config_map("b", "")).await.unwrap_err();

@@ -81,6 +81,17 @@ async fn a_running_pod_gets_its_grace_and_its_deadline_only_comes_closer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grace_beyond_all_dates_can_still_be_shortened() {
+    let world = start().await;
+    for (name, seconds) in [("p", i64::MAX as u64), ("q", u64::MAX)] {
+        running_pod(&world, name).await;
+        world.delete(&PODS, name, grace(seconds)).await.unwrap();
+        world.delete(&PODS, name, grace(10)).await.unwrap();
+        assert_eq!(terms(&world, name).await, Some(("00:00:10".to_owned(), 10)), "{seconds}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_does_not_run_needs_no_grace() {
     let world = start().await;
     world.create(&PODS, pod("pending")).await.unwrap();

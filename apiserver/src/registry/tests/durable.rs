@@ -53,6 +53,7 @@ async fn what_was_acknowledged_is_there_after_a_restart_and_nothing_was_given_tw
     let map = config_map("a", "1");
     let next = client.create(&CONFIG_MAPS, "default", &map).await.unwrap();
     assert!(next.revision() > last);
+    assert!(before.iter().all(|service| service.uid() != next.uid()), "not even with the same seed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -86,4 +87,28 @@ async fn patches_that_meet_all_come_through_and_only_one_of_equal_updates() {
     assert_eq!(updated.iter().filter(|result| result.is_ok()).count(), 1);
     let failed = updated.iter().filter_map(|result| result.as_ref().err());
     assert!(failed.clone().count() == 7 && failed.into_iter().all(Status::is_conflict));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_patch_that_meets_the_removal_finds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tasks = JoinSet::new();
+    let client = open(&folder.path().join("store.redb"), &mut tasks).await;
+    let mut patchers = JoinSet::new();
+    for number in 0..64 {
+        let name = format!("m{number}");
+        client.create(&CONFIG_MAPS, "default", &config_map(&name, "1")).await.unwrap();
+        let (patcher, deleter) = (client.clone(), client.clone());
+        let key = Key::new("default", name);
+        let of = key.clone();
+        patchers.spawn(async move {
+            patcher.patch(&CONFIG_MAPS, &of, "", json!({"data": {"key": "2"}})).await.map(drop)
+        });
+        patchers.spawn(async move {
+            deleter.delete(&CONFIG_MAPS, &key, DeleteOptions::default()).await.map(drop)
+        });
+    }
+    for answer in patchers.join_all().await {
+        assert!(answer.as_ref().err().is_none_or(Status::is_not_found), "{answer:?}");
+    }
 }

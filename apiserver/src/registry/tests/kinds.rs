@@ -277,6 +277,29 @@ async fn little_of_a_pod_can_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_gates_a_pod_waits_at_can_only_go() {
+    let world = start().await;
+    let gates = |names: &[&str]| {
+        let gates: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+        json!({"spec": {"schedulingGates": gates}})
+    };
+    let mut gated = pod("p");
+    crate::patch::merge(&mut gated, gates(&["x/a", "x/b"]));
+    world.create(&PODS, gated).await.unwrap();
+    let error = world.merge(&PODS, "p", "", gates(&["x/a", "x/c"])).await.unwrap_err();
+    assert!(
+        error.ends_with(
+            "spec.schedulingGates: Forbidden: only deletion is allowed, but found new scheduling gate 'x/c'"
+        ),
+        "{error}"
+    );
+    for left in [&["x/b"][..], &[]] {
+        world.merge(&PODS, "p", "", gates(left)).await.unwrap();
+    }
+    assert!(world.merge(&PODS, "p", "", gates(&["x/a"])).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn mistakes_in_controllers_are_named() {
     let world = start().await;
     let base = deployment("d");
@@ -378,6 +401,13 @@ async fn mistakes_in_other_kinds_are_named() {
         r#"spec.clusterIPs[0]: Invalid value: "None": may not be set to 'None' for NodePort services"#,
     )
     .await;
+    row(
+        &SERVICES,
+        json!({"spec": {"ipFamilies": ["IPv6"], "ipFamilyPolicy": "RequireDualStack", "ports": [{"port": 1}]}}),
+        "[spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster, spec.ipFamilyPolicy: Invalid \
+         value: \"RequireDualStack\": this cluster is not configured for dual-stack services]",
+    )
+    .await;
     row(&SERVICES, json!({"spec": {"type": "ExternalName"}}), "spec.externalName: Required value").await;
     row(
         &SERVICES,
@@ -401,6 +431,16 @@ async fn mistakes_in_other_kinds_are_named() {
          Required value: must contain at least 1 address]",
     )
     .await;
+    row(
+        &CONFIG_MAPS,
+        json!({"data": {"a": "x".repeat((1 << 20) + 1)}}),
+        "data: Too long: may not be more than 1048576 bytes",
+    )
+    .await;
+    let ports = json!([{"name": "80", "port": 80}, {"name": "a-name-of-many-letters", "port": 81}]);
+    world.create(&SERVICES, json!({"metadata": {"name": "s"}, "spec": {"ports": ports}})).await.unwrap();
+    let slice = json!({"metadata": {"name": "s"}, "addressType": "IPv4", "ports": ports});
+    world.create(&ENDPOINT_SLICES, slice).await.unwrap();
     row(
         &EVENTS,
         json!({"involvedObject": {"namespace": "kube-system"}}),

@@ -96,7 +96,19 @@ async fn services_are_given_addresses_and_ports_that_nobody_else_has() {
     let first = made[0].clone().unwrap();
     let applied = world.update(&SERVICES, "s0", "", service("s0")).await.unwrap();
     assert_eq!(applied, first, "what was given stays when the same is applied again");
-    let mut moved = first.clone();
+    let again = world.create(&SERVICES, first_without_revision(&first)).await.unwrap_err();
+    assert_eq!(again, r#"services "s0" already exists"#, "not that its own port is taken");
+    let row = async |ports: Value| {
+        let ports = json!({"spec": {"ports": ports}});
+        let patched = world.merge(&SERVICES, "s0", "", ports.clone()).await.unwrap();
+        assert_eq!(patched["spec"]["clusterIP"], first["spec"]["clusterIP"]);
+        assert_eq!(patched["spec"]["ports"][0]["nodePort"], first["spec"]["ports"][0]["nodePort"], "{ports}");
+    };
+    row(json!([{"port": 80}])).await;
+    row(json!([{"port": 80, "nodePort": 0}])).await;
+    row(json!([{"port": 80, "name": "http"}, {"port": 81, "name": "more"}])).await;
+    row(json!([{"port": 80, "targetPort": 8080}])).await;
+    let mut moved = world.get(&SERVICES, "s0").await.unwrap();
     moved["spec"]["clusterIP"] = "10.96.0.7".into();
     moved["spec"]["clusterIPs"] = json!(["10.96.0.7"]);
     let error = world.update(&SERVICES, "s0", "", moved).await.unwrap_err();
@@ -115,4 +127,24 @@ async fn services_are_given_addresses_and_ports_that_nobody_else_has() {
     taken["spec"]["clusterIP"] = made[1].clone().unwrap()["spec"]["clusterIP"].clone();
     let error = world.create(&SERVICES, taken).await.unwrap_err();
     assert!(error.ends_with("provided IP is already allocated"), "{error}");
+}
+
+/// A service as a manifest would have it, with the address and the port it was given.
+fn first_without_revision(service: &Value) -> Value {
+    json!({"metadata": {"name": service["metadata"]["name"]}, "spec": service["spec"]})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_applied_again_without_its_defaults_changes_nothing() {
+    let world = start().await;
+    let full = json!({"spec": {"replicas": 2, "template": {"spec": {
+        "containers": [{"name": "c", "image": "app:1", "ports": [{"containerPort": 80}],
+            "env": [{"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+            "resources": {"requests": {"cpu": 0.5}, "limits": {"memory": "1024Ki"}},
+            "readinessProbe": {"httpGet": {"port": 80}}}],
+        "volumes": [{"name": "v", "configMap": {"name": "m"}}, {"name": "e"}]}}}});
+    world.create(&DEPLOYMENTS, deployment("d")).await.unwrap();
+    let first = world.merge(&DEPLOYMENTS, "d", "", full.clone()).await.unwrap();
+    assert_eq!(first["metadata"]["generation"], 2);
+    assert_eq!(world.merge(&DEPLOYMENTS, "d", "", full).await.unwrap(), first);
 }

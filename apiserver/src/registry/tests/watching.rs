@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use api::Revision;
 use api::backend::WatchOptions;
 use api::watch::{WatchEvent, WatchStream};
+use api::{Cache, Revision};
 use futures::{FutureExt, StreamExt};
 use proptest::prelude::*;
 
@@ -103,6 +103,21 @@ async fn bookmarks_come_each_minute_and_carry_the_progress_of_the_whole_store() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_from_a_revision_that_lies_ahead_shows_nothing_older() {
+    let world = start().await;
+    let ahead = Revision(world.registry.store().revision().0 + 1);
+    let options = || WatchOptions { revision: Some(ahead), ..WatchOptions::default() };
+    let error = world.client.watch(&CONFIG_MAPS, "", options()).await.err().unwrap();
+    assert!(error.message.starts_with("Too large resource version: "), "{error}");
+    let (stream, made) =
+        futures::join!(async { world.client.watch(&CONFIG_MAPS, "", options()).await }, async {
+            world.create(&CONFIG_MAPS, config_map("a", "1")).await
+        },);
+    assert_eq!(made.unwrap()["metadata"]["resourceVersion"], ahead.to_string());
+    assert_eq!(texts(&mut stream.unwrap()), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn history_that_is_gone_is_said_to_be() {
     let world = start().await;
     let options = WatchOptions { revision: Some(Revision(1)), ..WatchOptions::default() };
@@ -117,6 +132,40 @@ async fn history_that_is_gone_is_said_to_be() {
     let options = WatchOptions { revision: Some(Revision(2)), ..WatchOptions::default() };
     let error = world.client.watch(&CONFIG_MAPS, "", options).await.err().unwrap();
     assert!(error.is_expired() && error.message.starts_with("too old resource version: 2 ("), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_fell_behind_catches_up_and_reaches_every_answer() {
+    let world = start().await;
+    let mut tasks = JoinSet::new();
+    let cache = Cache::builder().with(&CONFIG_MAPS).start(&world.client, &world.clock, &mut tasks);
+    cache.ready().await;
+    let reached = async |revision: Revision| {
+        let reach = async { cache.reach(&CONFIG_MAPS, revision).await };
+        tokio::time::timeout(Duration::from_secs(1), reach).await.expect("reached before any bookmark");
+    };
+    let large = "x".repeat(1_000_000);
+    for number in 0..70 {
+        world.create(&CONFIG_MAPS, config_map(&format!("m{number}"), &large)).await.unwrap();
+    }
+    reached(world.registry.store().revision()).await;
+    assert_eq!(cache.snapshot(&CONFIG_MAPS).len(), 70);
+    let patch = async |name: &str, merge: Value, dry_run| {
+        let options = WriteOptions { dry_run, ..WriteOptions::default() };
+        let verb = Verb::Patch(Patch::Merge(Body::Value(merge)), options);
+        let answer = world.call(&CONFIG_MAPS, name, "", verb).await.unwrap();
+        reached(answer.revision()).await;
+    };
+    patch("m1", json!({"data": {"key": "1"}}), true).await;
+    patch("m1", json!({"data": {"key": "1"}}), false).await;
+    patch("m1", json!({"data": {"key": "1"}}), false).await;
+    patch("m1", json!({"metadata": {"finalizers": ["x/y"]}}), false).await;
+    for name in ["m0", "m1", "m1"] {
+        let answer = world.delete(&CONFIG_MAPS, name, DeleteOptions::default()).await.unwrap();
+        reached(answer.revision()).await;
+    }
+    patch("m1", json!({"metadata": {"finalizers": null}}), false).await;
+    assert_eq!(cache.snapshot(&CONFIG_MAPS).len(), 68);
 }
 
 #[tokio::test(start_paused = true)]

@@ -160,6 +160,17 @@ fn check_addresses(spec: &ServiceSpec, kind: &str, path: &Path<'_>, errors: &mut
         let words = "first value must match `clusterIP`";
         errors.push(FieldError::invalid(path_of_addresses, addresses.to_vec(), words));
     }
+    let families_path = path.child("ipFamilies");
+    for (index, family) in
+        spec.ip_families.iter().flatten().enumerate().filter(|(_, family)| *family != "IPv4")
+    {
+        let words = "not configured on this cluster";
+        errors.push(FieldError::invalid(families_path.index(index), family.as_str(), words));
+    }
+    if spec.ip_family_policy.as_deref() == Some("RequireDualStack") {
+        let words = "this cluster is not configured for dual-stack services";
+        errors.push(FieldError::invalid(path.child("ipFamilyPolicy"), "RequireDualStack", words));
+    }
     for (index, address) in spec.external_ips.iter().flatten().enumerate() {
         if address.parse::<std::net::IpAddr>().is_err() {
             let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";

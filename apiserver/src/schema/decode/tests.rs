@@ -72,12 +72,13 @@ fn unknown_and_duplicate_fields_are_named_in_kubernetes_words() {
 }
 
 #[test]
-fn hint_stands_apart_from_kubernetes_words() {
-    let error =
-        decoded("core.v1.Pod", r#"{"spec":{"containers":[{"imagee":"a","envs":[]}]}}"#).strict().unwrap_err();
-    assert_eq!(error.hint().unwrap(), r#"did you mean "image", "env"?"#);
-    let error = decoded("core.v1.Pod", r#"{"spec":{"replicas":1}}"#).strict().unwrap_err();
-    assert_eq!(error.hint(), None);
+fn findings_say_more_than_kubernetes_words() {
+    let row = |text: &str, sentence: &str| {
+        assert_eq!(decoded("core.v1.Pod", text).findings[0].sentence(), sentence, "{text}");
+    };
+    row(r#"{"spec":{"containers":[{"imagee":"a"}]}}"#, r#"unknown field; did you mean "image"?"#);
+    row(r#"{"spec":{"replicas":1}}"#, "unknown field");
+    row(r#"{"spec":{},"spec":{}}"#, "duplicate field");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Addresses and ports are given once, and kept while they are wanted.
+
 #![allow(clippy::unwrap_used)]
 use super::super::ranges::AddressRange;
 use super::*;
