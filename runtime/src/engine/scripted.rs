@@ -1,0 +1,146 @@
+//! Plays a script instead of running a guest, for tests of whole clusters under virtual time.
+//!
+//! A script is text, `;` between its parts, in any order:
+//!
+//! ```text
+//! prepare 2s           making the image ready takes that long; `prepare fails WHY`
+//! start 1s             the container runs after that long; `start fails WHY`
+//! serve 8080           listens there and answers each connection with the pod's name and image
+//! print WORDS          writes a line when it runs
+//! exit 1 after 3s      ends with that code; without `after` at once; `exit oom after 3s` as out of memory
+//! stop 2s              takes that long to end when asked to; `stop never`
+//! ```
+//!
+//! Spans are `250ms`, `3s`, `5m`, `2h`. What a script does not say takes no time and does not happen.
+
+mod play;
+mod script;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use api::Clock;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+pub use script::{Script, ScriptError};
+
+use super::{Container, ContainerConfig, Engine, PrepareError, Program, StartError};
+use crate::images::{Image, ImageKind, Reference};
+use play::Player;
+use script::Outcome;
+
+/// An engine whose images are scripts. A clone is a reference.
+#[derive(Clone)]
+pub struct ScriptedEngine {
+    clock: Clock,
+    scripts: Arc<Mutex<Scripts>>,
+}
+
+#[derive(Default)]
+struct Scripts {
+    by_name: BTreeMap<Reference, Arc<Script>>,
+    otherwise: Option<Arc<Script>>,
+}
+
+impl ScriptedEngine {
+    /// An engine without images.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, scripts: Arc::default() }
+    }
+
+    /// Also knows `image`, which plays `script`.
+    ///
+    /// # Panics
+    /// If either cannot be read: the test that wrote it is wrong.
+    #[must_use]
+    pub fn with(self, image: &str, script: &str) -> Self {
+        self.register(image, script).expect("an image and its script that can be read");
+        self
+    }
+
+    /// Lets every image that is not known play `script`.
+    ///
+    /// # Panics
+    /// If the script cannot be read: the test that wrote it is wrong.
+    #[must_use]
+    pub fn otherwise(self, script: &str) -> Self {
+        let script = script.parse().expect("a script that can be read");
+        self.scripts().otherwise = Some(Arc::new(script));
+        self
+    }
+
+    /// Makes `image` play `script` from its next start on.
+    pub fn register(&self, image: &str, script: &str) -> Result<(), ScriptError> {
+        let reference = image.parse().map_err(|error| ScriptError::new(image, error))?;
+        let script = Arc::new(script.parse()?);
+        self.scripts().by_name.insert(reference, script);
+        Ok(())
+    }
+
+    /// Forgets an image.
+    pub fn forget(&self, image: &Reference) {
+        self.scripts().by_name.remove(image);
+    }
+
+    /// The image of that name, as a store has it.
+    pub fn image(&self, reference: &Reference) -> Option<Image> {
+        self.script(reference)?;
+        Some(Image {
+            reference: reference.clone(),
+            digest: format!("script:{}", reference.short_name()),
+            path: PathBuf::new(),
+            size_bytes: 0,
+            kind: ImageKind::Module,
+            entrypoint: vec![reference.short_name().to_owned()],
+        })
+    }
+
+    fn script(&self, reference: &Reference) -> Option<Arc<Script>> {
+        let scripts = self.scripts();
+        scripts.by_name.get(reference).or(scripts.otherwise.as_ref()).cloned()
+    }
+
+    fn scripts(&self) -> MutexGuard<'_, Scripts> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine for ScriptedEngine {
+    fn prepare<'a>(&'a self, image: &'a Image) -> BoxFuture<'a, Result<Arc<dyn Program>, PrepareError>> {
+        async move {
+            let script = self
+                .script(&image.reference)
+                .ok_or_else(|| PrepareError { message: format!("no script for {}", image.reference) })?;
+            if let Outcome::Fails(message) = &script.prepare {
+                let message = message.clone();
+                return Err(PrepareError { message });
+            }
+            self.clock.sleep(script.prepare.span()).await;
+            let program: Arc<dyn Program> = Arc::new(ScriptedProgram {
+                clock: self.clock.clone(),
+                image: image.reference.to_string(),
+                script,
+            });
+            Ok(program)
+        }
+        .boxed()
+    }
+}
+
+struct ScriptedProgram {
+    clock: Clock,
+    image: String,
+    script: Arc<Script>,
+}
+
+impl Program for ScriptedProgram {
+    fn start(&self, config: ContainerConfig) -> Result<Box<dyn Container>, StartError> {
+        let script = Arc::clone(&self.script);
+        Ok(Box::new(Player::start(script, self.clock.clone(), self.image.clone(), config)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The language of scripts.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What a scripted container does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    pub(super) prepare: Outcome,
+    pub(super) start: Outcome,
+    pub(super) serve: Vec<u16>,
+    pub(super) print: Vec<String>,
+    pub(super) exit: Option<PlannedExit>,
+    pub(super) stop: Stop,
+}
+
+/// How a step turns out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Takes(Duration),
+    Fails(String),
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self::Takes(Duration::ZERO)
+    }
+}
+
+impl Outcome {
+    pub(super) fn span(&self) -> Duration {
+        match self {
+            Self::Takes(span) => *span,
+            Self::Fails(_) => Duration::ZERO,
+        }
+    }
+}
+
+/// An end of its own accord.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PlannedExit {
+    /// None if it is refused memory.
+    pub(super) code: Option<i32>,
+    pub(super) after: Duration,
+}
+
+/// How long it takes to end when asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    After(Duration),
+    Never,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::After(Duration::ZERO)
+    }
+}
+
+/// The text is no script, or names no image.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("script part `{part}`: {problem}")]
+pub struct ScriptError {
+    part: String,
+    problem: String,
+}
+
+impl ScriptError {
+    pub(super) fn new(part: &str, problem: impl fmt::Display) -> Self {
+        Self { part: part.to_owned(), problem: problem.to_string() }
+    }
+}
+
+const FORMS: &str = "expected prepare SPAN, prepare fails WHY, start SPAN, start fails WHY, serve PORT, print WORDS, \
+    exit CODE, exit CODE after SPAN, exit oom after SPAN, stop SPAN or stop never";
+
+impl FromStr for Script {
+    type Err = ScriptError;
+
+    fn from_str(text: &str) -> Result<Self, ScriptError> {
+        let mut script = Self::default();
+        for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+            script.add(part).ok_or_else(|| ScriptError::new(part, FORMS))?;
+        }
+        Ok(script)
+    }
+}
+
+impl Script {
+    fn add(&mut self, part: &str) -> Option<()> {
+        let (verb, rest) = part.split_once(' ').unwrap_or((part, ""));
+        match verb {
+            "prepare" => self.prepare = outcome(rest)?,
+            "start" => self.start = outcome(rest)?,
+            "serve" => self.serve.push(rest.parse().ok()?),
+            "print" => self.print.push(rest.to_owned()),
+            "exit" => self.exit = Some(exit(rest)?),
+            "stop" if rest == "never" => self.stop = Stop::Never,
+            "stop" => self.stop = Stop::After(span(rest)?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn outcome(text: &str) -> Option<Outcome> {
+    match text.strip_prefix("fails") {
+        Some(why) => Some(Outcome::Fails(why.trim().to_owned())),
+        None => span(text).map(Outcome::Takes),
+    }
+}
+
+fn exit(text: &str) -> Option<PlannedExit> {
+    let (code, after) = match text.split_once(" after ") {
+        Some((code, after)) => (code, span(after)?),
+        None => (text, Duration::ZERO),
+    };
+    let code = match code {
+        "oom" => None,
+        code => Some(code.parse().ok()?),
+    };
+    Some(PlannedExit { code, after })
+}
+
+fn span(text: &str) -> Option<Duration> {
+    let letters = text.find(|character: char| !character.is_ascii_digit())?;
+    let (number, unit) = text.split_at(letters);
+    let number: u64 = number.parse().ok()?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_read_in_any_order() {
+        let script: Script =
+            "stop 2s; serve 8080; start 1s; exit 3 after 5m; print hello there".parse().expect("a script");
+        let expected = Script {
+            start: Outcome::Takes(Duration::from_secs(1)),
+            serve: vec![8080],
+            print: vec!["hello there".into()],
+            exit: Some(PlannedExit { code: Some(3), after: Duration::from_secs(300) }),
+            stop: Stop::After(Duration::from_secs(2)),
+            ..Script::default()
+        };
+        assert_eq!(script, expected);
+        assert_eq!("".parse(), Ok(Script::default()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        for text in ["dance", "start", "start soon", "serve x", "exit", "exit 1 after", "stop 5", "start 5d"]
+        {
+            let error = text.parse::<Script>().expect_err(text);
+            assert!(error.to_string().starts_with(&format!("script part `{text}`: expected ")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Real guests run, end with the right codes, and are held to their limits.
+
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod commands;
+mod hostile;
+mod http;
+mod workloads;

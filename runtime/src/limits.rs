@@ -1,0 +1,101 @@
+//! What a container may use, and what it has used: memory and CPU time, counted per container and per pod.
+
+pub mod cpu;
+pub mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cpu::CpuMeter;
+use memory::Account;
+
+/// What all containers of a pod share.
+#[derive(Debug)]
+pub struct PodLimits {
+    memory: Arc<Account>,
+    cpu: Arc<CpuMeter>,
+}
+
+impl PodLimits {
+    /// Limits of a pod as a whole; `None` is without limit.
+    pub fn new(memory_bytes: Option<u64>, cpu_millis: Option<u32>) -> Arc<Self> {
+        Arc::new(Self { memory: Account::new(memory_bytes), cpu: CpuMeter::new(cpu_millis) })
+    }
+
+    /// The memory in use by all containers of the pod.
+    pub fn memory_used(&self) -> u64 {
+        self.memory.used()
+    }
+
+    /// The CPU time spent by all containers of the pod.
+    pub fn cpu_used(&self) -> Duration {
+        self.cpu.used()
+    }
+}
+
+/// What one container may use. Clones count together.
+#[derive(Clone, Debug)]
+pub struct ContainerLimits(Arc<Limits>);
+
+#[derive(Debug)]
+struct Limits {
+    memory: Arc<Account>,
+    cpu: Arc<CpuMeter>,
+    cpu_request_millis: u32,
+}
+
+impl ContainerLimits {
+    /// Limits of one container of `pod`; `None` is without limit of its own.
+    pub fn new(
+        pod: &PodLimits,
+        memory_bytes: Option<u64>,
+        cpu_millis: Option<u32>,
+        cpu_request_millis: u32,
+    ) -> Self {
+        Self(Arc::new(Limits {
+            memory: Account::within(&pod.memory, memory_bytes),
+            cpu: CpuMeter::within(&pod.cpu, cpu_millis),
+            cpu_request_millis,
+        }))
+    }
+
+    /// A container that may use what the machine has.
+    pub fn unlimited() -> Self {
+        Self::new(&PodLimits::new(None, None), None, None, 0)
+    }
+
+    /// The memory in use: linear memories, tables and what the host buffers for the guest.
+    pub fn memory_used(&self) -> u64 {
+        self.0.memory.used()
+    }
+
+    /// The memory limit of the container itself.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.0.memory.limit()
+    }
+
+    /// The CPU time spent so far.
+    pub fn cpu_used(&self) -> Duration {
+        self.0.cpu.used()
+    }
+
+    /// How long its guest was held back by its CPU limit.
+    pub fn cpu_held(&self) -> Duration {
+        self.0.cpu.held()
+    }
+
+    /// The CPU share it asked for, in thousandths of a core.
+    pub fn cpu_request_millis(&self) -> u32 {
+        self.0.cpu_request_millis
+    }
+
+    /// The account its memory is charged to.
+    pub fn memory(&self) -> &Arc<Account> {
+        &self.0.memory
+    }
+
+    /// The meter its CPU time is charged to.
+    pub fn cpu(&self) -> &Arc<CpuMeter> {
+        &self.0.cpu
+    }
+}

@@ -1,0 +1,319 @@
+//! Decides the life of one pod on its node. Pure: an event and the time go in, actions come out.
+//!
+//! ```text
+//!            Admit            Attach            SetUp                     all ended for good
+//!   Seen ───────────▶ Admitting ─────▶ Attaching ─────▶ Mounting ─────▶ Running ─────▶ Ended ──┐ deleted
+//!    │ unsupported       │ no room      │▲ retry         │▲ retry                       ▲     │ Remove
+//!    ▼                   ▼              └┘               └┘ sources change               │     ▼
+//!  Refused ◀─────────────┘ (phase Failed)                                                │  Removing ─▶ Gone
+//!    │                                                                                   │
+//!    └── stop, from any state: once no container lives ──────────────────────────────────┘
+//! ```
+//!
+//! Each container while the pod is Running (see `container`):
+//!
+//! ```text
+//!            Prepared            Started             Exited, not to run again
+//! Preparing ─────────▶ Starting ─────────▶ Running ──────────────────────────▶ Ended
+//!     ▲  │ no image       │ bad config        │ Exited, to run again
+//!     │  └────▶ Waiting ◀─┴───────────────────┘
+//!     └──────────┘ the time has come, or what it waits for changed
+//! ```
+//!
+//! A pod that stops never runs again, and its deadline only comes closer.
+
+mod back_off;
+mod conditions;
+mod container;
+#[cfg(test)]
+mod exhaustive;
+mod message;
+mod set_up;
+mod stop;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use api::clock::add;
+use jiff::Timestamp;
+
+pub use conditions::{Condition, Conditions};
+pub use container::{ContainerMachine, State, Termination};
+pub use message::{Action, Attempt, Event, ImageFailure, MountFailure, Note, Refusal, StartFailure};
+
+use super::plan::{Former, PodPlan};
+use back_off::BackOff;
+use container::Context;
+use stop::Stop;
+
+/// Where a pod is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub enum Phase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+impl Phase {
+    /// Whether it is the last.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    Seen,
+    Admitting,
+    /// Never runs; `problem` says why.
+    Refused,
+    /// With the time to try again, if the last try failed.
+    Attaching(Option<Timestamp>),
+    /// With the time to try again, if the last try failed.
+    Mounting(Option<Timestamp>),
+    Running,
+    Ended,
+    Removing,
+    Gone,
+}
+
+/// Why the pod as a whole waits or has failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// One word.
+    pub reason: String,
+    /// A sentence; may be empty.
+    pub message: String,
+}
+
+/// The state of one pod on its node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodMachine {
+    plan: PodPlan,
+    stage: Stage,
+    stop: Option<Stop>,
+    /// Whether the pod's object is gone: there is nobody to report to.
+    is_lost: bool,
+    /// Why containers wait as long as the pod is not Running.
+    problem: Option<Problem>,
+    /// Why the pod failed as a whole.
+    verdict: Option<Problem>,
+    /// The phase, once it is final.
+    ended: Option<Phase>,
+    address: Option<IpAddr>,
+    set_up: BackOff,
+    start_time: Option<Timestamp>,
+    containers: Vec<ContainerMachine>,
+    conditions: Conditions,
+}
+
+impl PodMachine {
+    /// A pod that has come to this node, with what an earlier process left of it.
+    pub fn new(plan: PodPlan, former: Former, now: Timestamp) -> Self {
+        let formers = former.containers.into_iter().map(Some).chain(std::iter::repeat(None));
+        let containers = plan.containers.iter().zip(formers).map(|(container, former)| {
+            let former = former.unwrap_or_default();
+            ContainerMachine::new(container.clone(), former, plan.restart_policy, now)
+        });
+        let mut machine = Self {
+            containers: containers.collect(),
+            stage: Stage::Seen,
+            stop: None,
+            is_lost: false,
+            problem: None,
+            verdict: None,
+            ended: former.ended,
+            address: None,
+            set_up: BackOff::default(),
+            start_time: former.start_time,
+            conditions: Conditions::default(),
+            plan,
+        };
+        if machine.ended.is_some() {
+            machine.stage = Stage::Ended;
+            machine.containers.iter_mut().for_each(|container| container.close(now));
+        }
+        machine.conditions = conditions::of(&machine, now);
+        machine
+    }
+
+    /// Takes in what happened and says what to do about it.
+    ///
+    /// [`Action::Admit`], [`Action::Attach`] and [`Action::SetUp`] must be answered before any other event.
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.take_in(event, now, &mut actions);
+        self.go_on(now, &mut actions);
+        self.conditions = conditions::of(self, now);
+        actions
+    }
+
+    /// When to call [`PodMachine::handle`] with [`Event::Woken`] if nothing happens before.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let retry = match &self.stage {
+            Stage::Attaching(retry) | Stage::Mounting(retry) => *retry,
+            _ => None,
+        };
+        let stop = self.stop.as_ref().map(|stop| stop.deadline);
+        let containers = self.containers.iter().filter_map(|container| container.wake_at(stop));
+        containers.chain(retry).chain(self.active_deadline()).min()
+    }
+
+    /// Whether nothing is under way that is expected to end soon: a good moment to report.
+    pub fn is_settled(&self) -> bool {
+        match self.stage {
+            Stage::Seen | Stage::Admitting | Stage::Attaching(None) | Stage::Mounting(None) => false,
+            Stage::Running => !self.containers.iter().any(ContainerMachine::is_under_way),
+            _ => true,
+        }
+    }
+
+    /// Whether there is nothing left to do for the pod, ever.
+    pub fn is_finished(&self) -> bool {
+        self.stage == Stage::Gone
+    }
+
+    /// Whether the containers may have the volumes in use.
+    pub fn is_running(&self) -> bool {
+        self.stage == Stage::Running
+    }
+
+    /// The phase of the pod.
+    pub fn phase(&self) -> Phase {
+        let is_new = |container: &ContainerMachine| !container.has_run();
+        match self.ended {
+            Some(phase) => phase,
+            None if self.containers.iter().any(is_new) => Phase::Pending,
+            None => Phase::Running,
+        }
+    }
+
+    /// What its object asked for last.
+    pub fn plan(&self) -> &PodPlan {
+        &self.plan
+    }
+
+    /// Its containers, in order.
+    pub fn containers(&self) -> &[ContainerMachine] {
+        &self.containers
+    }
+
+    /// Its address, once it has one; kept when the pod has ended.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// Since when the node knows it.
+    pub fn start_time(&self) -> Option<Timestamp> {
+        self.start_time
+    }
+
+    /// Its conditions.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// Why its containers cannot be started yet, if that concerns all of them.
+    pub fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref()
+    }
+
+    /// Why it failed as a whole.
+    pub fn verdict(&self) -> Option<&Problem> {
+        self.verdict.as_ref()
+    }
+
+    fn take_in(&mut self, event: Event, now: Timestamp, actions: &mut Vec<Action>) {
+        match event {
+            Event::Changed(plan) => self.change(plan, now, actions),
+            Event::Gone => {
+                self.is_lost = true;
+                self.stop_by(now);
+            }
+            Event::Admitted(answer) => self.admitted(answer, actions),
+            Event::Attached(answer) => self.attached(answer, now, actions),
+            Event::Mounted(answer) => self.mounted(answer, now, actions),
+            Event::SourcesChanged => self.look_again(now),
+            Event::Woken => {}
+            Event::Prepared(index, attempt, answer) => {
+                if let Some((container, context)) = self.of_attempt(index, attempt) {
+                    container.prepared(answer, &context, now, actions);
+                }
+            }
+            Event::Started(index, attempt, answer) => {
+                if let Some((container, context)) = self.of_attempt(index, attempt) {
+                    container.started(answer, &context, now, actions);
+                }
+            }
+            Event::Exited(index, attempt, exit) => {
+                if let Some((container, context)) = self.of_attempt(index, attempt) {
+                    container.exited(&exit, &context, now, actions);
+                }
+            }
+        }
+    }
+
+    /// The container an answer is for, unless it has been overtaken.
+    fn of_attempt(&mut self, index: usize, attempt: Attempt) -> Option<(&mut ContainerMachine, Context)> {
+        let context = Context {
+            index,
+            pod: format!("{}_{}({})", self.plan.key.name, self.plan.key.namespace, self.plan.uid),
+            restart_policy: self.plan.restart_policy,
+            is_stopping: self.stop.is_some(),
+        };
+        let container = self.containers.get_mut(index)?;
+        (container.attempt() == attempt).then_some((container, context))
+    }
+
+    fn change(&mut self, plan: PodPlan, now: Timestamp, actions: &mut Vec<Action>) {
+        if let Some(grace) = plan.deletion {
+            self.stop_by(add(now, grace));
+        }
+        if self.stop.is_none() {
+            let deadline = add(now, plan.grace);
+            let containers = self.containers.iter_mut().zip(&plan.containers).enumerate();
+            for (index, (container, plan)) in containers {
+                container.change(index, plan, deadline, actions);
+            }
+        }
+        self.plan = plan;
+    }
+
+    fn go_on(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.active_deadline().is_some_and(|deadline| deadline <= now) {
+            self.exceed(now, actions);
+        }
+        match &self.stage {
+            _ if self.stop.is_some() => self.stop_containers(now, actions),
+            Stage::Seen => self.begin(now, actions),
+            Stage::Attaching(Some(retry)) if *retry <= now => {
+                self.stage = Stage::Attaching(None);
+                actions.push(Action::Attach);
+            }
+            Stage::Mounting(Some(retry)) if *retry <= now => {
+                self.stage = Stage::Mounting(None);
+                actions.push(Action::SetUp);
+            }
+            Stage::Running => {
+                for (index, container) in self.containers.iter_mut().enumerate() {
+                    container.go_on(index, now, actions);
+                }
+            }
+            _ => {}
+        }
+        if self.is_over() {
+            self.end(now, actions);
+        }
+        if self.stage == Stage::Ended && self.is_lost {
+            self.stage = Stage::Gone;
+        } else if self.stage == Stage::Ended && self.plan.deletion.is_some() {
+            self.stage = Stage::Removing;
+            actions.push(Action::Remove);
+        } else if self.stage == Stage::Removing && self.is_lost {
+            self.stage = Stage::Gone;
+        }
+    }
+}

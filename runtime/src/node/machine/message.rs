@@ -1,0 +1,136 @@
+//! What a pod's machine is told and what it asks for.
+
+use std::net::IpAddr;
+
+use api::event::Severity;
+
+use super::super::plan::{PodPlan, PullPolicy};
+use crate::engine::Exit;
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The pod's object has changed.
+    Changed(PodPlan),
+    /// The pod's object is gone.
+    Gone,
+    /// Whether the node has room for it.
+    Admitted(Result<(), Refusal>),
+    /// The pod has an address, or why it has none.
+    Attached(Result<IpAddr, String>),
+    /// The volumes are made, or why not.
+    Mounted(Result<(), MountFailure>),
+    /// The image is ready to run, or why not; holds the image's id.
+    Prepared(usize, Attempt, Result<String, ImageFailure>),
+    /// The container runs, or why not.
+    Started(usize, Attempt, Result<(), StartFailure>),
+    /// The container has ended.
+    Exited(usize, Attempt, Exit),
+    /// A ConfigMap the pod uses has changed.
+    SourcesChanged,
+    /// Time has passed.
+    Woken,
+}
+
+/// Counts the attempts to run a container, so that news of an earlier one are known as such.
+pub type Attempt = u32;
+
+/// Why a pod may not run on this node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal {
+    /// One word: `OutOfcpu`.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+/// Why the volumes could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MountFailure {
+    /// A sentence.
+    pub message: String,
+    /// Whether nothing but another pod helps.
+    pub is_final: bool,
+}
+
+/// Why an image is not ready to run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ImageFailure {
+    /// The name is none.
+    InvalidName(String),
+    /// It is not there and may not be pulled.
+    NeverPull,
+    /// It is not there and could not be pulled.
+    NotPulled(String),
+    /// It is there and cannot be run.
+    Unfit(String),
+}
+
+/// Why a container does not run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StartFailure {
+    /// What it is to be given cannot be found; it may appear.
+    Config(String),
+    /// It could not be made.
+    Create(String),
+    /// It was made and failed to start.
+    Start(String),
+}
+
+/// What is to be done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask whether the node has room. Answered by [`Event::Admitted`].
+    Admit,
+    /// Join the network. Answered by [`Event::Attached`].
+    Attach,
+    /// Make the volumes. Answered by [`Event::Mounted`].
+    SetUp,
+    /// Make an image ready to run. Answered by [`Event::Prepared`].
+    Prepare {
+        /// Which container.
+        container: usize,
+        /// The attempt to name in the answer.
+        attempt: Attempt,
+        /// The image.
+        image: String,
+        /// Where it may come from.
+        policy: PullPolicy,
+    },
+    /// Run what was prepared. Answered by [`Event::Started`], and after success, in the end, by [`Event::Exited`].
+    Start {
+        /// Which container.
+        container: usize,
+        /// The attempt to name in the answers.
+        attempt: Attempt,
+        /// Which run of the container it is, from 0.
+        run: u32,
+    },
+    /// Drop what is being prepared or started; there is no answer.
+    Abandon(usize),
+    /// Ask a running container to end.
+    Terminate(usize),
+    /// End a running container now.
+    Kill(usize),
+    /// Take no new connections.
+    Drain,
+    /// Tell people.
+    Record(Note),
+    /// Give back address, volumes and room: no container lives any more.
+    Release,
+    /// Report the last status, then remove the pod's object.
+    Remove,
+}
+
+/// Something to tell people about the pod or one of its containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The container; none for the pod.
+    pub container: Option<usize>,
+    /// How serious it is.
+    pub severity: Severity,
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}

@@ -1,0 +1,69 @@
+//! The part of a pod's machine that decides how it ends.
+
+use api::clock::add;
+use jiff::Timestamp;
+
+use super::message::Action;
+use super::set_up::{waiting, warning};
+use super::{ContainerMachine, Phase, PodMachine, Stage};
+
+/// A pod that is ending.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Stop {
+    pub(super) deadline: Timestamp,
+    /// Whether the pod was taken out of the way of new connections.
+    is_drained: bool,
+}
+
+impl PodMachine {
+    /// The earliest of all deadlines holds.
+    pub(super) fn stop_by(&mut self, deadline: Timestamp) {
+        match &mut self.stop {
+            Some(stop) => stop.deadline = stop.deadline.min(deadline),
+            None => {
+                self.stop = Some(Stop { deadline, is_drained: false });
+            }
+        }
+    }
+
+    pub(super) fn active_deadline(&self) -> Option<Timestamp> {
+        let is_active = self.stop.is_none() && self.ended.is_none();
+        let span = self.plan.active_deadline.filter(|_| is_active)?;
+        Some(add(self.start_time?, span))
+    }
+
+    pub(super) fn exceed(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let message = "Pod was active on the node longer than the specified deadline";
+        actions.push(warning("DeadlineExceeded", message));
+        self.verdict = Some(waiting("DeadlineExceeded", message.to_owned()));
+        self.stop_by(add(now, self.plan.grace));
+    }
+
+    pub(super) fn stop_containers(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(stop) = &mut self.stop else { return };
+        if self.stage == Stage::Running && !stop.is_drained {
+            actions.push(Action::Drain);
+            stop.is_drained = true;
+        }
+        for (index, container) in self.containers.iter_mut().enumerate() {
+            container.stop(index, stop.deadline, now, actions);
+        }
+    }
+
+    /// Whether no container lives and none will, while the pod still holds what it was given.
+    pub(super) fn is_over(&self) -> bool {
+        let holds = !matches!(self.stage, Stage::Ended | Stage::Removing | Stage::Gone);
+        let all_ended = self.containers.iter().all(ContainerMachine::has_ended);
+        holds && all_ended && (self.stop.is_some() || self.stage == Stage::Running)
+    }
+
+    pub(super) fn end(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.containers.iter_mut().for_each(|container| container.close(now));
+        let has_succeeded =
+            self.verdict.is_none() && self.containers.iter().all(ContainerMachine::has_succeeded);
+        self.ended = Some(if has_succeeded { Phase::Succeeded } else { Phase::Failed });
+        self.problem = None;
+        self.stage = Stage::Ended;
+        actions.push(Action::Release);
+    }
+}

@@ -1,0 +1,128 @@
+//! Fields that would change what a pod does and that Peapod does not act on yet. A pod that sets one does not start, so
+//! that nothing is ignored in silence. Fields that only restrict a guest further than its sandbox does already, such as
+//! those of `securityContext`, are not among them.
+
+use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
+
+/// What to say of the first such field; none if there is none.
+pub(super) fn first(spec: &PodSpec) -> Option<String> {
+    let of_containers = spec.containers.iter().enumerate().find_map(|(index, container)| {
+        let field = of_container(container)?;
+        Some(format!("spec.containers[{index}].{field}"))
+    });
+    let field = of_pod(spec).map(|field| format!("spec.{field}")).or(of_containers)?;
+    Some(format!("{field}: not supported yet"))
+}
+
+/// What to say of limits that are not enforced yet; none if there are none. Requests for the same are harmless.
+pub(super) fn ignored(spec: &PodSpec) -> Option<String> {
+    let names = |resources: &Option<ResourceRequirements>| {
+        let limits = resources.as_ref().and_then(|resources| resources.limits.as_ref());
+        let names = limits.into_iter().flat_map(|limits| limits.keys());
+        names.filter(|name| !ENFORCED.contains(&name.as_str())).cloned().collect::<Vec<_>>()
+    };
+    let of_pod = names(&spec.resources).into_iter().map(|name| format!("spec.resources.limits.{name}"));
+    let containers = spec.containers.iter().enumerate();
+    let of_containers = containers.flat_map(|(index, container)| {
+        let names = names(&container.resources).into_iter();
+        names.map(move |name| format!("spec.containers[{index}].resources.limits.{name}"))
+    });
+    let fields: Vec<String> = of_pod.chain(of_containers).collect();
+    (!fields.is_empty()).then(|| format!("{}: not enforced yet, the pod runs without", fields.join(", ")))
+}
+
+/// The limits that hold.
+const ENFORCED: [&str; 2] = ["cpu", "memory"];
+
+fn of_pod(spec: &PodSpec) -> Option<&'static str> {
+    let dns_policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
+    let os = spec.os.as_ref().map(|os| os.name.as_str());
+    choose([
+        ("dnsConfig", spec.dns_config.is_some()),
+        ("dnsPolicy", !dns_policy.starts_with("ClusterFirst")),
+        ("ephemeralContainers", is_filled(&spec.ephemeral_containers)),
+        ("hostAliases", is_filled(&spec.host_aliases)),
+        ("hostIPC", spec.host_ipc == Some(true)),
+        ("hostNetwork", spec.host_network == Some(true)),
+        ("hostPID", spec.host_pid == Some(true)),
+        ("initContainers", is_filled(&spec.init_containers)),
+        ("os", os.is_some_and(|name| name != "linux")),
+        ("resourceClaims", is_filled(&spec.resource_claims)),
+        ("runtimeClassName", spec.runtime_class_name.is_some()),
+        ("setHostnameAsFQDN", spec.set_hostname_as_fqdn == Some(true)),
+        ("shareProcessNamespace", spec.share_process_namespace == Some(true)),
+    ])
+}
+
+fn of_container(container: &Container) -> Option<&'static str> {
+    let mut mounts = container.volume_mounts.iter().flatten();
+    let mut ports = container.ports.iter().flatten();
+    let security = container.security_context.as_ref();
+    choose([
+        ("lifecycle", container.lifecycle.is_some()),
+        ("livenessProbe", container.liveness_probe.is_some()),
+        ("ports[].hostPort", ports.any(|port| port.host_port.is_some_and(|port| port != 0))),
+        ("readinessProbe", container.readiness_probe.is_some()),
+        ("restartPolicy", container.restart_policy.is_some()),
+        ("restartPolicyRules", is_filled(&container.restart_policy_rules)),
+        ("securityContext.privileged", security.is_some_and(|security| security.privileged == Some(true))),
+        ("startupProbe", container.startup_probe.is_some()),
+        ("volumeDevices", is_filled(&container.volume_devices)),
+        ("volumeMounts[].subPathExpr", mounts.any(|mount| mount.sub_path_expr.is_some())),
+    ])
+}
+
+fn choose<const N: usize>(fields: [(&'static str, bool); N]) -> Option<&'static str> {
+    fields.into_iter().find(|(_, is_set)| *is_set).map(|(field, _)| field)
+}
+
+fn is_filled<T>(list: &Option<Vec<T>>) -> bool {
+    list.as_ref().is_some_and(|list| !list.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn limits_that_do_not_hold_are_named() {
+        let check = |resources: Value, words: Option<&str>| {
+            let spec = json!({"containers": [{"name": "a"}, {"name": "b", "resources": resources}]});
+            let spec: PodSpec = serde_json::from_value(spec).expect("a spec");
+            assert_eq!(ignored(&spec).as_deref(), words);
+        };
+        check(json!({}), None);
+        check(
+            json!({"requests": {"ephemeral-storage": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}),
+            None,
+        );
+        check(
+            json!({"limits": {"cpu": "1", "ephemeral-storage": "1Gi"}}),
+            Some(
+                "spec.containers[1].resources.limits.ephemeral-storage: not enforced yet, the pod runs without",
+            ),
+        );
+    }
+
+    #[test]
+    fn the_first_field_in_the_way_is_named() {
+        let check = |spec: Value, words: Option<&str>| {
+            let spec: PodSpec = serde_json::from_value(spec).expect("a spec");
+            assert_eq!(first(&spec).as_deref(), words);
+        };
+        check(json!({"containers": [{"name": "a", "tty": true}], "dnsPolicy": "ClusterFirst"}), None);
+        check(
+            json!({"containers": [], "initContainers": [{"name": "a"}]}),
+            Some("spec.initContainers: not supported yet"),
+        );
+        check(
+            json!({"containers": [{"name": "a"}, {"name": "b", "livenessProbe": {}}]}),
+            Some("spec.containers[1].livenessProbe: not supported yet"),
+        );
+        check(
+            json!({"containers": [{"name": "a", "ports": [{"containerPort": 80, "hostPort": 80}]}]}),
+            Some("spec.containers[0].ports[].hostPort: not supported yet"),
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! Mail for pod workers: only the newest state is kept, so nothing queues up.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api::cache::Change;
+use api::resource::{CONFIG_MAPS, PODS};
+use api::{Cache, Key, Object};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Notify, watch};
+
+/// What a worker has to know.
+#[derive(Clone, Debug)]
+pub(super) struct Mail {
+    /// The pod as it is now, or was last.
+    pub(super) object: Object,
+    /// Whether it is gone.
+    pub(super) is_gone: bool,
+    /// Counts the changes of what the pod shows or takes variables from.
+    pub(super) sources: u64,
+}
+
+/// The sender of one worker's mail.
+pub(super) type Post = watch::Sender<Mail>;
+
+/// Opens the mail of a new worker.
+pub(super) fn open(object: Object) -> (Post, watch::Receiver<Mail>) {
+    watch::channel(Mail { object, is_gone: false, sources: 0 })
+}
+
+impl Mail {
+    pub(super) fn pod_changed(&mut self, object: Object) {
+        self.object = object;
+    }
+
+    pub(super) fn pod_is_gone(&mut self) {
+        self.is_gone = true;
+    }
+
+    pub(super) fn sources_changed(&mut self) {
+        self.sources += 1;
+    }
+}
+
+/// Collects the keys of what has changed until the agent takes them; bounded by the number of objects.
+pub(super) struct Postbox(Arc<Inside>);
+
+#[derive(Default)]
+struct Inside {
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+/// What has changed.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) pods: BTreeSet<Key>,
+    pub(super) config_maps: BTreeSet<Key>,
+}
+
+impl Postbox {
+    /// Collects what concerns the node from now on, and what there is.
+    pub(super) fn subscribe(cache: &Cache, node_name: &str) -> Self {
+        let inside = Arc::new(Inside::default());
+        let (collector, node_name) = (Arc::clone(&inside), node_name.to_owned());
+        let pods = move |change: &Change| {
+            if change.objects().any(|object| node_of(object) == Some(&node_name)) {
+                collector.put(|waiting| waiting.pods.insert(change.object().key()));
+            }
+        };
+        cache.subscribe(&PODS, Box::new(pods));
+        let collector = Arc::clone(&inside);
+        let config_maps = move |change: &Change| {
+            collector.put(|waiting| waiting.config_maps.insert(change.object().key()));
+        };
+        cache.subscribe(&CONFIG_MAPS, Box::new(config_maps));
+        Self(inside)
+    }
+
+    /// Waits until something has changed, then takes all that has.
+    pub(super) async fn take(&self) -> Waiting {
+        loop {
+            let waiting = std::mem::take(&mut *self.0.lock());
+            if !waiting.pods.is_empty() || !waiting.config_maps.is_empty() {
+                return waiting;
+            }
+            self.0.arrived.notified().await;
+        }
+    }
+}
+
+impl Inside {
+    fn put(&self, put: impl FnOnce(&mut Waiting) -> bool) {
+        put(&mut self.lock());
+        self.arrived.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The node a pod is bound to.
+pub(super) fn node_of(object: &Object) -> Option<&str> {
+    let spec = object.typed::<Pod>().ok()?.spec.as_ref()?;
+    spec.node_name.as_deref()
+}

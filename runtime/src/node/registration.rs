@@ -1,0 +1,163 @@
+//! Tells the API server that the node exists, what it has, and that it lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::clock::add;
+use api::event::seconds;
+use api::resource::{LEASES, NODES};
+use api::{Key, Status};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use super::{NodeConfig, Shared};
+
+/// How often the node says that it lives, as the kubelet does.
+const BEAT: Duration = Duration::from_secs(10);
+/// How long others believe it.
+const LEASE_SECONDS: u32 = 40;
+/// How often it reports its whole status though nothing has changed, as the kubelet does.
+const REPORT: Duration = Duration::from_secs(300);
+/// How long it waits after a failed attempt to register.
+const RETRY: Duration = Duration::from_secs(1);
+
+const LEASE_NAMESPACE: &str = "kube-node-lease";
+
+/// Registers the node, then renews its lease and its status for ever.
+pub(super) async fn keep_alive(shared: Arc<Shared>) {
+    let config = &shared.config;
+    let ready_since = config.clock.now();
+    while let Err(error) = register(config, ready_since).await {
+        warn!(node = config.name, %error, "node not registered");
+        config.clock.sleep(RETRY).await;
+    }
+    info!(node = config.name, "node registered");
+    let mut next_report = add(config.clock.now(), REPORT);
+    loop {
+        if let Err(error) = renew(config).await {
+            warn!(node = config.name, %error, "node lease not renewed");
+        }
+        config.clock.sleep(BEAT).await;
+        if config.clock.now() >= next_report {
+            next_report = add(config.clock.now(), REPORT);
+            if let Err(error) = report(config, ready_since).await {
+                warn!(node = config.name, %error, "node status not reported");
+            }
+        }
+    }
+}
+
+/// Adds the node, or takes over the one a former process registered.
+async fn register(config: &NodeConfig, ready_since: Timestamp) -> Result<(), Status> {
+    let node = json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": config.name, "labels": labels(config)},
+        "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
+        "status": status(config, ready_since),
+    });
+    match config.client.create(&NODES, "", &node).await {
+        Err(refusal) if refusal.is_already_exists() => {
+            let key = Key::cluster(config.name.as_str());
+            let patch = json!({"metadata": {"labels": labels(config)}});
+            config.client.patch(&NODES, &key, "", patch).await?;
+        }
+        created => drop(created?),
+    }
+    // Servers may drop the status of a new object.
+    report(config, ready_since).await
+}
+
+async fn report(config: &NodeConfig, ready_since: Timestamp) -> Result<(), Status> {
+    let key = Key::cluster(config.name.as_str());
+    let patch = json!({"status": status(config, ready_since)});
+    config.client.patch(&NODES, &key, "status", patch).await.map(drop)
+}
+
+async fn renew(config: &NodeConfig) -> Result<(), Status> {
+    let key = Key::new(LEASE_NAMESPACE, config.name.as_str());
+    let renewed = json!({"spec": {
+        "holderIdentity": config.name,
+        "leaseDurationSeconds": LEASE_SECONDS,
+        "renewTime": format!("{:.6}", config.clock.now()),
+    }});
+    match config.client.patch(&LEASES, &key, "", renewed.clone()).await {
+        Err(refusal) if refusal.is_not_found() => {
+            let lease = json!({
+                "apiVersion": LEASES.api_version(),
+                "kind": LEASES.kind,
+                "metadata": {"name": config.name, "namespace": LEASE_NAMESPACE},
+                "spec": renewed["spec"],
+            });
+            config.client.create(&LEASES, LEASE_NAMESPACE, &lease).await.map(drop)
+        }
+        patched => patched.map(drop),
+    }
+}
+
+fn labels(config: &NodeConfig) -> Value {
+    let mut labels = json!({
+        "kubernetes.io/hostname": config.name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": architecture(),
+    });
+    for (key, value) in &config.labels {
+        labels[key] = value.as_str().into();
+    }
+    labels
+}
+
+/// As Go, and so Kubernetes, calls it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn status(config: &NodeConfig, ready_since: Timestamp) -> Value {
+    let heartbeat = seconds(config.clock.now());
+    let condition = |name: &str, holds: bool, reason: &str, message: &str| {
+        json!({
+            "type": name,
+            "status": if holds { "True" } else { "False" },
+            "reason": reason,
+            "message": message,
+            "lastHeartbeatTime": heartbeat,
+            "lastTransitionTime": seconds(ready_since),
+        })
+    };
+    json!({
+        "capacity": config.capacity.amounts(),
+        "allocatable": config.capacity.amounts(),
+        "addresses": [
+            {"type": "InternalIP", "address": config.address.to_string()},
+            {"type": "Hostname", "address": config.name},
+        ],
+        "conditions": [
+            condition("MemoryPressure", false, "KubeletHasSufficientMemory", "the node has sufficient memory available"),
+            condition("DiskPressure", false, "KubeletHasNoDiskPressure", "the node has no disk pressure"),
+            condition("PIDPressure", false, "KubeletHasSufficientPID", "the node has sufficient PID available"),
+            condition("Ready", true, "KubeletReady", "the node runs pods"),
+        ],
+        "nodeInfo": {
+            "architecture": architecture(),
+            "operatingSystem": "linux",
+            "osImage": "Peapod",
+            "kernelVersion": kernel(),
+            "containerRuntimeVersion": concat!("peapod://", env!("CARGO_PKG_VERSION")),
+            "kubeletVersion": concat!("v1.35.0+peapod-", env!("CARGO_PKG_VERSION")),
+            "kubeProxyVersion": "",
+            "machineID": "",
+            "systemUUID": "",
+            "bootID": "",
+        },
+    })
+}
+
+fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().to_owned()
+}

@@ -1,0 +1,145 @@
+//! What a pod's machine means in the words of a pod's status. Pure.
+
+mod quality;
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
+    HostIP, Pod, PodCondition, PodIP, PodStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::machine::{Condition, ContainerMachine, Phase, PodMachine, State, Termination};
+
+/// The status of the pod: what the machine says, and what others have said in `pod`.
+pub fn status(machine: &PodMachine, pod: &Pod, host_address: IpAddr) -> PodStatus {
+    let known = pod.status.as_ref();
+    let address = machine.address().map(|address| address.to_string());
+    let verdict = machine.verdict();
+    let containers = machine.containers().iter();
+    PodStatus {
+        phase: Some(phase(machine.phase()).to_owned()),
+        reason: verdict.map(|verdict| verdict.reason.clone()),
+        message: verdict.map(|verdict| verdict.message.clone()),
+        conditions: Some(conditions(machine, known)),
+        container_statuses: Some(containers.map(|container| container_status(machine, container)).collect()),
+        host_ip: Some(host_address.to_string()),
+        host_ips: Some(vec![HostIP { ip: host_address.to_string() }]),
+        pod_ips: address.clone().map(|ip| vec![PodIP { ip }]),
+        pod_ip: address,
+        start_time: machine.start_time().map(whole_seconds),
+        qos_class: match known.and_then(|known| known.qos_class.clone()) {
+            Some(class) => Some(class),
+            None => Some(quality::class(pod).to_owned()),
+        },
+        observed_generation: machine.plan().generation,
+        ..PodStatus::default()
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::Running => "Running",
+        Phase::Succeeded => "Succeeded",
+        Phase::Failed => "Failed",
+    }
+}
+
+/// Ours, but for one that another has set first, and those of others.
+fn conditions(machine: &PodMachine, known: Option<&PodStatus>) -> Vec<PodCondition> {
+    let known = known.and_then(|known| known.conditions.as_deref()).unwrap_or_default();
+    let find = |name: &str| known.iter().find(|condition| condition.type_ == name);
+    let ours = machine.conditions();
+    let is_foreign = |known: &&PodCondition| ours.iter().all(|condition| condition.name != known.type_);
+    let foreign = known.iter().filter(is_foreign);
+    let all = ours.iter().map(|condition| match find(condition.name) {
+        // The scheduler says when it has placed the pod.
+        Some(scheduled) if condition.name == "PodScheduled" => scheduled.clone(),
+        _ => pod_condition(condition, machine.plan().generation),
+    });
+    all.chain(foreign.cloned()).collect()
+}
+
+fn pod_condition(condition: &Condition, generation: Option<i64>) -> PodCondition {
+    PodCondition {
+        type_: condition.name.to_owned(),
+        status: if condition.holds { "True" } else { "False" }.to_owned(),
+        reason: filled(condition.reason),
+        message: filled(&condition.message),
+        last_transition_time: Some(whole_seconds(condition.since)),
+        observed_generation: generation,
+        last_probe_time: None,
+    }
+}
+
+fn container_status(machine: &PodMachine, container: &ContainerMachine) -> ContainerStatus {
+    let plan = machine.plan();
+    let runs = container.restarts() + u32::from(container.has_run());
+    let id_of_run = |run: u32| format!("peapod://{}/{}/{run}", plan.uid, container.name());
+    let id = (runs > 0).then(|| id_of_run(runs - 1));
+    // While it waits, its last run is also its last state.
+    let is_between = !container.is_running() && *container.state() != State::Ended;
+    let last_id = if is_between { id.clone() } else { runs.checked_sub(2).map(id_of_run) };
+    let (state, last) = match container.state() {
+        State::Ended => (container.last().map(|last| terminated(last, id.clone())), container.before_last()),
+        state => (Some(present(machine, state)), container.last()),
+    };
+    ContainerStatus {
+        name: container.name().to_owned(),
+        image: container.plan().image.clone(),
+        image_id: container.image_id().to_owned(),
+        container_id: id,
+        ready: container.is_running(),
+        started: Some(container.is_running()),
+        restart_count: i32::try_from(container.restarts()).unwrap_or(i32::MAX),
+        state,
+        last_state: last.map(|last| terminated(last, last_id)),
+        ..ContainerStatus::default()
+    }
+}
+
+fn present(machine: &PodMachine, state: &State) -> ContainerState {
+    match (state, machine.problem()) {
+        (State::Running { since, .. }, _) => ContainerState {
+            running: Some(ContainerStateRunning { started_at: Some(whole_seconds(*since)) }),
+            ..ContainerState::default()
+        },
+        (State::Waiting { reason, message, .. }, _) => waiting(reason, message),
+        (_, Some(problem)) => waiting(&problem.reason, &problem.message),
+        _ => waiting("ContainerCreating", ""),
+    }
+}
+
+fn waiting(reason: &str, message: &str) -> ContainerState {
+    ContainerState {
+        waiting: Some(ContainerStateWaiting { reason: Some(reason.to_owned()), message: filled(message) }),
+        ..ContainerState::default()
+    }
+}
+
+fn terminated(termination: &Termination, container_id: Option<String>) -> ContainerState {
+    ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            exit_code: termination.code,
+            reason: filled(&termination.reason),
+            message: filled(&termination.message),
+            started_at: Some(whole_seconds(termination.started)),
+            finished_at: Some(whole_seconds(termination.finished)),
+            container_id,
+            signal: None,
+        }),
+        ..ContainerState::default()
+    }
+}
+
+/// As the API keeps times: a status that was written and read again is equal to itself.
+fn whole_seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
+fn filled(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}

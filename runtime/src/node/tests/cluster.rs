@@ -1,0 +1,295 @@
+//! A node on a small stand-in for the API server, under virtual time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::backend::{Answer, Body, ObjectList, Patch, Reply, Request, User, Verb};
+use api::event::Recorder;
+use api::resource::{CONFIG_MAPS, PODS};
+use api::watch::WatchEvent;
+use api::{Backend, Cache, Client, Clock, Key, Object, Revision, Status};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+use crate::engine::scripted::ScriptedEngine;
+use crate::logs::LogConfig;
+use crate::network::{Network, NetworkConfig};
+use crate::node::{Capacity, Node, NodeConfig};
+
+/// Objects by resource, namespace and name; every change is sent to all watches.
+struct Server {
+    stored: Mutex<BTreeMap<(String, Key), Value>>,
+    revision: Mutex<u64>,
+    changes: broadcast::Sender<(String, WatchEvent)>,
+    /// Every status written, by pod.
+    written: Mutex<Vec<(String, Value)>>,
+}
+
+impl Server {
+    fn put(&self, plural: &str, mut value: Value) -> Object {
+        let mut revision = self.revision.lock().unwrap();
+        *revision += 1;
+        value["metadata"]["resourceVersion"] = revision.to_string().into();
+        let object = Object::from_value(value.clone()).unwrap();
+        let old = self.stored.lock().unwrap().insert((plural.to_owned(), object.key()), value);
+        let event = if old.is_some() { WatchEvent::Modified } else { WatchEvent::Added };
+        let _ = self.changes.send((plural.to_owned(), event(object.clone())));
+        object
+    }
+
+    fn remove(&self, plural: &str, key: &Key) -> Option<Object> {
+        let mut value = self.stored.lock().unwrap().remove(&(plural.to_owned(), key.clone()))?;
+        let mut revision = self.revision.lock().unwrap();
+        *revision += 1;
+        value["metadata"]["resourceVersion"] = revision.to_string().into();
+        let object = Object::from_value(value).unwrap();
+        let _ = self.changes.send((plural.to_owned(), WatchEvent::Deleted(object.clone())));
+        Some(object)
+    }
+
+    fn answer(&self, request: Request) -> Result<Answer, Status> {
+        let plural = request.resource.plural.to_string();
+        let place = (plural.clone(), request.key.clone());
+        let stored = self.stored.lock().unwrap().get(&place).cloned();
+        match request.verb {
+            Verb::List(_) => {
+                let stored = self.stored.lock().unwrap();
+                let items = stored.iter().filter(|((kind, _), _)| *kind == plural);
+                Ok(Answer::List(ObjectList {
+                    revision: Revision(*self.revision.lock().unwrap()),
+                    items: items.map(|(_, value)| Object::from_value(value.clone()).unwrap()).collect(),
+                    ..ObjectList::default()
+                }))
+            }
+            Verb::Watch(_) => {
+                let changes = futures::stream::unfold(self.changes.subscribe(), |mut changes| async {
+                    Some((changes.recv().await.ok()?, changes))
+                });
+                let changes = changes
+                    .filter_map(move |(kind, event)| std::future::ready((kind == plural).then_some(event)));
+                Ok(Answer::Watch(changes.boxed()))
+            }
+            Verb::Create(Body::Value(mut value), _) => {
+                if stored.is_some() {
+                    return Err(Status::already_exists(&request.resource, &request.key.name));
+                }
+                if let Some(prefix) = value["metadata"]["generateName"].as_str() {
+                    value["metadata"]["name"] = format!("{prefix}{}", self.revision.lock().unwrap()).into();
+                }
+                Ok(Answer::Object(self.put(&plural, value)))
+            }
+            Verb::Patch(Patch::Merge(Body::Value(patch)), _) => {
+                let mut value =
+                    stored.ok_or_else(|| Status::not_found(&request.resource, &request.key.name))?;
+                if request.subresource == "status" {
+                    let name = request.key.name.to_string();
+                    self.written.lock().unwrap().push((name, patch["status"].clone()));
+                }
+                merge(&mut value, patch);
+                Ok(Answer::Object(self.put(&plural, value)))
+            }
+            Verb::Delete(_) => {
+                let object = self.remove(&plural, &request.key);
+                let absent = || Status::not_found(&request.resource, &request.key.name);
+                object.map(Answer::Deleted).ok_or_else(absent)
+            }
+            verb => panic!("the node does not {}", verb.name()),
+        }
+    }
+}
+
+fn merge(value: &mut Value, patch: Value) {
+    match (value, patch) {
+        (Value::Object(fields), Value::Object(patch)) => {
+            for (key, patch) in patch {
+                merge(fields.entry(key).or_insert(Value::Null), patch);
+            }
+        }
+        (value, patch) => *value = patch,
+    }
+}
+
+/// The backend of the server, which the orphan rules want as a type of its own.
+struct Door(Arc<Server>);
+
+impl Backend for Door {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Status>> {
+        async move {
+            // A real server takes turns with others too.
+            tokio::task::yield_now().await;
+            self.0.answer(request).map(Reply::from)
+        }
+        .boxed()
+    }
+}
+
+/// One node, one server, and a folder.
+pub(super) struct Trial {
+    pub(super) node: Node,
+    server: Arc<Server>,
+    clock: Clock,
+    folder: tempfile::TempDir,
+    _tasks: JoinSet<()>,
+}
+
+impl Trial {
+    /// A node that knows one image.
+    pub(super) async fn new(image: &str, script: &str) -> Self {
+        let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
+        let server = Arc::new(Server {
+            stored: Mutex::default(),
+            revision: Mutex::default(),
+            changes: broadcast::channel(1024).0,
+            written: Mutex::default(),
+        });
+        let client = Client::new(Arc::new(Door(Arc::clone(&server))), User::component("node"));
+        let mut tasks = JoinSet::new();
+        let folder = tempfile::tempdir().unwrap();
+        let engine = ScriptedEngine::new(clock.clone()).with(image, script);
+        let config = NodeConfig {
+            name: "node-1".into(),
+            labels: BTreeMap::new(),
+            data_dir: folder.path().into(),
+            engine: Arc::new(engine.clone()),
+            images: Arc::new(engine),
+            network: Network::new(NetworkConfig::new(clock.clone())),
+            pod_cidr: "10.128.0.0/18".into(),
+            address: [192, 0, 2, 1].into(),
+            capacity: Capacity { cpu_millis: 4000, memory_bytes: 1 << 30, storage_bytes: None, pods: 100 },
+            logs: LogConfig::default(),
+            clock: clock.clone(),
+            cache: Node::cached(Cache::builder()).start(&client, &clock, &mut tasks),
+            recorder: Recorder::start(client.clone(), clock.clone(), "kubelet", &mut tasks),
+            client,
+        };
+        let node = Node::start(config, &mut tasks);
+        let trial = Self { node, server, clock, folder, _tasks: tasks };
+        trial.settle().await;
+        trial
+    }
+
+    /// A pod bound to the node, with one container unless `spec` says otherwise.
+    pub(super) fn pod(&self, name: &str, spec: Value) -> Value {
+        let mut whole =
+            json!({"nodeName": "node-1", "containers": [{"name": "main", "image": "localhost/web:v1"}]});
+        merge(&mut whole, spec);
+        let metadata = json!({"name": name, "namespace": "default", "uid": format!("uid-{name}")});
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": whole, "status": {"phase": "Pending"}})
+    }
+
+    pub(super) async fn create(&self, pod: Value) {
+        self.server.put(&PODS.plural, pod);
+    }
+
+    pub(super) async fn put_config_map(&self, name: &str, data: Value) {
+        let metadata = json!({"name": name, "namespace": "default"});
+        let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
+        self.server.put(&CONFIG_MAPS.plural, value);
+    }
+
+    /// Asks for the pod's deletion, with thirty seconds of grace.
+    pub(super) async fn delete(&self, name: &str) {
+        let mut pod = self.get(name).unwrap();
+        pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z".into();
+        pod["metadata"]["deletionGracePeriodSeconds"] = 30.into();
+        self.server.put(&PODS.plural, pod);
+    }
+
+    /// Removes the pod's object by force.
+    pub(super) fn remove(&self, name: &str) {
+        self.server.remove(&PODS.plural, &Key::new("default", name));
+    }
+
+    /// Lets everything happen that takes no time.
+    pub(super) async fn settle(&self) {
+        self.wait(Duration::from_millis(1)).await;
+    }
+
+    pub(super) async fn wait(&self, span: Duration) {
+        self.clock.sleep(span).await;
+    }
+
+    pub(super) fn stored(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        let place = (plural.to_owned(), Key::new(namespace, name));
+        self.server.stored.lock().unwrap().get(&place).cloned()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Value> {
+        self.stored("pods", "default", name)
+    }
+
+    pub(super) fn status(&self, name: &str) -> Value {
+        self.get(name).unwrap()["status"].clone()
+    }
+
+    pub(super) fn writes(&self, name: &str) -> usize {
+        let written = self.server.written.lock().unwrap();
+        written.iter().filter(|(pod, _)| pod == name).count()
+    }
+
+    pub(super) fn last_written(&self, name: &str) -> Value {
+        let written = self.server.written.lock().unwrap();
+        written.iter().rfind(|(pod, _)| pod == name).unwrap().1.clone()
+    }
+
+    /// The reasons of the events about a pod, in order.
+    pub(super) fn events(&self, name: &str) -> Vec<String> {
+        let stored = self.server.stored.lock().unwrap();
+        let events = stored
+            .iter()
+            .filter(|((kind, _), event)| kind == "events" && event["involvedObject"]["name"] == name);
+        let mut events: Vec<(u64, String)> = events
+            .map(|(_, event)| {
+                let revision = event["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+                (revision, event["reason"].as_str().unwrap().to_owned())
+            })
+            .collect();
+        events.sort();
+        events.into_iter().map(|(_, reason)| reason).collect()
+    }
+
+    /// Puts a file where an earlier process would have.
+    pub(super) fn leave(&self, path: &str) {
+        let path = self.folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "left").unwrap();
+    }
+
+    /// The last lines of the pod's container.
+    pub(super) fn tail(&self, name: &str) -> Vec<String> {
+        let lines = self.node.output().tail(&Key::new("default", name), "main", 10);
+        lines.into_iter().map(|line| line.text).collect()
+    }
+
+    /// Files and empty folders below the node's data directory.
+    pub(super) fn files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        let pods = self.folder.path().join("pods");
+        let logs = self.folder.path().join("logs");
+        for root in [logs, pods] {
+            for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+                collect(&entry.path(), self.folder.path(), &mut files);
+            }
+        }
+        files
+    }
+
+    pub(super) fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(path)).unwrap()
+    }
+}
+
+fn collect(path: &Path, root: &Path, files: &mut Vec<String>) {
+    let inside: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().collect();
+    if inside.is_empty() {
+        files.push(path.strip_prefix(root).unwrap().display().to_string());
+    }
+    for entry in inside {
+        collect(&entry.path(), root, files);
+    }
+}

@@ -1,0 +1,328 @@
+//! Carries out what the machine of one pod decides, and reports its status.
+
+mod container;
+mod report;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use api::event::{Involved, Occurrence};
+use api::resource::{CONFIG_MAPS, SERVICES};
+use api::{Cache, Key, Object};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::machine::{Action, Event, MountFailure, Note, PodMachine};
+use super::plan::{Former, PodPlan};
+use super::post::Mail;
+use super::room::Room;
+use super::{Shared, images};
+use crate::limits::PodLimits;
+use crate::network::{Interface, PodIdentity};
+use crate::volumes::{self, PodVolumes, Sources, VolumeError};
+use container::{News, Place, Step};
+use report::Reporter;
+
+/// Runs one pod, from the moment the node sees it until its object is gone.
+pub(super) struct Worker {
+    node: Arc<Shared>,
+    mail: watch::Receiver<Mail>,
+    object: Object,
+    machine: PodMachine,
+    sources_seen: u64,
+    reporter: Reporter,
+    room: Option<Room>,
+    interface: Option<Interface>,
+    volumes: Option<PodVolumes>,
+    limits: Arc<PodLimits>,
+    places: Vec<Place>,
+}
+
+/// The ConfigMaps of one namespace.
+struct InNamespace<'a> {
+    cache: &'a Cache,
+    namespace: &'a Arc<str>,
+}
+
+impl Sources for InNamespace<'_> {
+    fn config_map(&self, name: &str) -> Option<Object> {
+        let key = Key::new(Arc::clone(self.namespace), name);
+        self.cache.get(&CONFIG_MAPS, &key)
+    }
+}
+
+/// What wakes a worker.
+enum Wake {
+    Mail,
+    News(usize, News),
+    Reported(report::Reply),
+    Time,
+}
+
+impl Worker {
+    /// A worker for the pod in the mail.
+    ///
+    /// # Panics
+    /// If the object is no pod; the agent has looked.
+    pub(super) fn new(node: Arc<Shared>, mut mail: watch::Receiver<Mail>) -> Self {
+        let first = mail.borrow_and_update().clone();
+        let pod: &Pod = first.object.typed().expect("the agent has decoded the pod");
+        let plan = PodPlan::of(&first.object, pod);
+        let places = plan.containers.iter().map(|_| Place::default()).collect();
+        let limits = container::pod_limits(pod);
+        let reporter = Reporter::new(pod.status.clone().unwrap_or_default());
+        Self {
+            machine: PodMachine::new(plan, Former::of(pod), node.config.clock.now()),
+            node,
+            mail,
+            object: first.object,
+            sources_seen: first.sources,
+            reporter,
+            room: None,
+            interface: None,
+            volumes: None,
+            limits,
+            places,
+        }
+    }
+
+    /// Works until nothing is left to do.
+    pub(super) async fn run(self) {
+        let span = info_span!("pod", pod = %self.object.key(), uid = self.object.uid());
+        self.work().instrument(span).await;
+    }
+
+    async fn work(mut self) {
+        self.read_mail();
+        while !self.machine.is_finished() {
+            self.report();
+            match self.wake().await {
+                Wake::Mail => self.read_mail(),
+                Wake::News(index, news) => {
+                    let event = self.places[index].take_in(index, news);
+                    self.tell(event);
+                }
+                Wake::Reported(reply) => {
+                    let now = self.now();
+                    if let Some(event) = self.reporter.answered(reply, now) {
+                        self.tell(event);
+                    }
+                }
+                Wake::Time => self.tell(Event::Woken),
+            }
+        }
+        self.forget();
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let clock = self.node.config.clock.clone();
+        let deadline = self.machine.wake_at().into_iter().chain(self.reporter.wake_at()).min();
+        let Self { mail, reporter, places, .. } = self;
+        tokio::select! { biased;
+            Ok(()) = mail.changed() => Wake::Mail,
+            (index, news) = poll_fn(|context| poll_places(places, context)) => Wake::News(index, news),
+            reply = reporter.answer() => Wake::Reported(reply),
+            () = clock.sleep_until(deadline.unwrap_or(Timestamp::MAX)), if deadline.is_some() => Wake::Time,
+            else => std::future::pending().await,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.node.config.clock.now()
+    }
+
+    fn read_mail(&mut self) {
+        let mail = self.mail.borrow_and_update().clone();
+        if mail.is_gone {
+            return self.tell(Event::Gone);
+        }
+        self.object = mail.object;
+        match self.object.typed::<Pod>() {
+            Ok(pod) => self.tell(Event::Changed(PodPlan::of(&self.object, pod))),
+            Err(error) => warn!(%error, "pod not understood"),
+        }
+        if mail.sources != self.sources_seen {
+            self.sources_seen = mail.sources;
+            self.refresh();
+            self.tell(Event::SourcesChanged);
+        }
+    }
+
+    /// Tells the machine what happened, does what it says, and tells it the answers that come at once.
+    fn tell(&mut self, event: Event) {
+        self.reporter.touch();
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now = self.now();
+            for action in self.machine.handle(event, now) {
+                events.extend(self.perform(action));
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Admit => Some(Event::Admitted(self.admit())),
+            Action::Attach => Some(Event::Attached(self.attach())),
+            Action::SetUp => Some(Event::Mounted(self.set_up())),
+            Action::Prepare { container, attempt, image, policy } => {
+                let found = images::look_up(&self.node.config.images, &image, policy);
+                let engine = Arc::clone(&self.node.config.engine);
+                match found {
+                    Ok(image) => self.places[container].prepare(engine, image, attempt),
+                    Err(failure) => return Some(Event::Prepared(container, attempt, Err(failure))),
+                }
+                None
+            }
+            Action::Start { container, attempt, run } => self.start(container, attempt, run),
+            Action::Abandon(container) => {
+                self.places[container].abandon();
+                None
+            }
+            Action::Terminate(container) => {
+                self.places[container].order(Step::Terminate);
+                None
+            }
+            Action::Kill(container) => {
+                self.places[container].order(Step::Kill);
+                None
+            }
+            Action::Drain => {
+                if let Some(interface) = &self.interface {
+                    interface.drain();
+                }
+                None
+            }
+            Action::Record(note) => {
+                self.record(note);
+                None
+            }
+            Action::Release => {
+                self.release();
+                None
+            }
+            Action::Remove => {
+                self.reporter.remove();
+                None
+            }
+        }
+    }
+
+    fn admit(&mut self) -> Result<(), super::machine::Refusal> {
+        let pod: &Pod = self.object.typed().expect("the agent has decoded the pod");
+        self.room = Some(self.node.rooms.take(pod)?);
+        Ok(())
+    }
+
+    fn attach(&mut self) -> Result<std::net::IpAddr, String> {
+        let identity = PodIdentity { key: self.object.key(), uid: self.object.uid().into() };
+        let interface = self.node.config.network.attach(&identity).map_err(|error| error.to_string())?;
+        let address = interface.address();
+        self.interface = Some(interface);
+        Ok(address)
+    }
+
+    fn set_up(&mut self) -> Result<(), MountFailure> {
+        let failure =
+            |error: VolumeError| MountFailure { message: error.to_string(), is_final: error.is_final() };
+        let pod: &Pod = self.object.typed().expect("the agent has decoded the pod");
+        let folder = self.node.folder_of_pod(self.object.uid());
+        let volumes = PodVolumes::new(folder, pod).map_err(failure)?;
+        let key = self.object.key();
+        let made = volumes.set_up(&self.sources(&key));
+        self.volumes = Some(volumes);
+        made.map_err(failure)
+    }
+
+    /// Lets running containers see what changed.
+    fn refresh(&self) {
+        let Some(volumes) = self.volumes.as_ref().filter(|_| self.machine.is_running()) else {
+            return;
+        };
+        let key = self.object.key();
+        if let Err(error) = volumes.refresh(&self.sources(&key)) {
+            warn!(%error, "volume not refreshed");
+        }
+    }
+
+    fn sources<'a>(&'a self, key: &'a Key) -> InNamespace<'a> {
+        InNamespace { cache: &self.node.config.cache, namespace: &key.namespace }
+    }
+
+    /// The services a container is told of: those of its namespace if the pod wants them, and the API's.
+    fn services(&self, pod: &Pod) -> Vec<Object> {
+        let services = self.node.config.cache.snapshot(&SERVICES);
+        let wants = pod.spec.as_ref().is_none_or(|spec| spec.enable_service_links != Some(false));
+        let own = services.in_namespace(self.object.namespace()).filter(|_| wants).cloned();
+        let api = services.get(&Key::new("default", "kubernetes"));
+        let is_api = |object: &Object| api.is_some_and(|api| api.is_same(object));
+        let own: Vec<Object> = own.filter(|object| !is_api(object)).collect();
+        api.cloned().into_iter().chain(own).collect()
+    }
+
+    fn record(&self, note: Note) {
+        let mut involved = Involved::object(&self.object);
+        if let Some(index) = note.container {
+            involved = involved.container(self.machine.containers()[index].name());
+        }
+        debug!(reason = note.reason, message = note.message, "noted");
+        self.node.config.recorder.record(Occurrence {
+            involved,
+            severity: note.severity,
+            reason: note.reason.into(),
+            message: note.message.into(),
+        });
+    }
+
+    /// Gives back everything but the logs, which people still read.
+    fn release(&mut self) {
+        self.places.iter_mut().for_each(Place::abandon);
+        self.interface = None;
+        self.room = None;
+        if let Some(volumes) = self.volumes.take()
+            && let Err(error) = volumes.remove()
+        {
+            warn!(%error, "volumes not removed");
+        }
+        info!(phase = ?self.machine.phase(), "pod ended");
+    }
+
+    fn report(&mut self) {
+        let host_address = self.node.config.address;
+        let Ok(pod) = self.object.typed::<Pod>() else {
+            return;
+        };
+        let now = self.now();
+        let write = self.reporter.next(&self.machine, pod, host_address, now);
+        if let Some(write) = write {
+            let client = self.node.config.client.clone();
+            self.reporter.begin(write, client, self.object.key(), self.object.uid().to_owned());
+        }
+    }
+
+    /// Removes the logs: the pod's object is gone, and nobody can ask for them by name. An earlier process may have left
+    /// some, and volumes too.
+    fn forget(&mut self) {
+        self.places.iter_mut().for_each(|place| place.forget_logs(&self.node.output));
+        let uid = self.object.uid();
+        for folder in [self.node.folder_of_logs(&self.object.key(), uid), self.node.folder_of_pod(uid)] {
+            if let Err(error) = volumes::remove_tree(&folder) {
+                warn!(path = %folder.display(), %error, "folder of a pod not removed");
+            }
+        }
+    }
+}
+
+/// The first news of any container, those of the first container first.
+fn poll_places(places: &mut [Place], context: &mut Context<'_>) -> Poll<(usize, News)> {
+    for (index, place) in places.iter_mut().enumerate() {
+        if let Poll::Ready(news) = place.poll(context) {
+            return Poll::Ready((index, news));
+        }
+    }
+    Poll::Pending
+}

@@ -1,0 +1,304 @@
+//! One container of a worker: what is being done for it, and the orders it gets.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use api::quantity::Quantity;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod, ResourceRequirements};
+use tokio::sync::watch;
+use tracing::debug;
+
+use super::Worker;
+use crate::engine::{Container, ContainerConfig, Engine, Exit, Mount, PrepareError, Program, StartError};
+use crate::images::Image;
+use crate::limits::{ContainerLimits, PodLimits};
+use crate::logs::{LogFile, LogStream};
+use crate::node::env::{self, Surroundings, environment};
+use crate::node::machine::{Attempt, Event, ImageFailure, StartFailure};
+use crate::node::output::{ContainerLog, Output};
+use crate::node::usage::{Counted, Spender};
+use crate::volumes::VolumeError;
+
+/// Where one container runs. At most one thing is done at a time, so there is never a second instance.
+#[derive(Default)]
+pub(super) struct Place {
+    attempt: Attempt,
+    doing: Option<BoxFuture<'static, News>>,
+    program: Option<Prepared>,
+    orders: watch::Sender<Step>,
+    /// What it uses is counted as long as it lives.
+    counted: Option<Counted>,
+    /// The numbers of the logs kept: of this run and of the one before.
+    logs: Vec<u64>,
+}
+
+struct Prepared {
+    program: Arc<dyn Program>,
+    image: Image,
+}
+
+/// What a running container is told. Later steps are graver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    #[default]
+    Run,
+    Terminate,
+    Kill,
+}
+
+/// What came of what was being done.
+pub(super) enum News {
+    Prepared(Result<Arc<dyn Program>, PrepareError>, Image),
+    Started(Result<Box<dyn Container>, StartError>),
+    Exited(Exit),
+}
+
+/// Logs kept of a container: the run there is, and the one before, which tells why it ended.
+const LOGS_KEPT: usize = 2;
+
+impl Place {
+    pub(super) fn prepare(&mut self, engine: Arc<dyn Engine>, image: Image, attempt: Attempt) {
+        self.attempt = attempt;
+        self.doing = Some(
+            async move {
+                let prepared = engine.prepare(&image).await;
+                News::Prepared(prepared, image)
+            }
+            .boxed(),
+        );
+    }
+
+    fn start(&mut self, mut container: Box<dyn Container>) {
+        self.orders = watch::Sender::default();
+        self.doing = Some(
+            async move {
+                let started = container.started().await;
+                News::Started(started.map(|()| container))
+            }
+            .boxed(),
+        );
+    }
+
+    fn watch(&mut self, container: Box<dyn Container>) {
+        self.doing = Some(attend(container, self.orders.subscribe()).boxed());
+    }
+
+    /// Drops what is being done, and the container with it.
+    pub(super) fn abandon(&mut self) {
+        self.doing = None;
+        self.program = None;
+        self.counted = None;
+    }
+
+    pub(super) fn order(&self, step: Step) {
+        self.orders.send_modify(|known| *known = step.max(*known));
+    }
+
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<News> {
+        let Some(doing) = &mut self.doing else {
+            return Poll::Pending;
+        };
+        let news = std::task::ready!(doing.as_mut().poll(context));
+        self.doing = None;
+        if matches!(news, News::Started(Err(_)) | News::Exited(_)) {
+            self.counted = None;
+        }
+        Poll::Ready(news)
+    }
+
+    /// Goes on with what came, and says what the machine must know of it.
+    pub(super) fn take_in(&mut self, index: usize, news: News) -> Event {
+        match news {
+            News::Prepared(Ok(program), image) => {
+                let id = format!("{}@{}", image.reference.repository(), image.digest);
+                self.program = Some(Prepared { program, image });
+                Event::Prepared(index, self.attempt, Ok(id))
+            }
+            News::Prepared(Err(error), _) => {
+                let failure = ImageFailure::Unfit(error.to_string());
+                Event::Prepared(index, self.attempt, Err(failure))
+            }
+            News::Started(Ok(container)) => {
+                self.watch(container);
+                Event::Started(index, self.attempt, Ok(()))
+            }
+            News::Started(Err(error)) => {
+                let failure = StartFailure::Start(error.to_string());
+                Event::Started(index, self.attempt, Err(failure))
+            }
+            News::Exited(exit) => Event::Exited(index, self.attempt, exit),
+        }
+    }
+
+    fn keep_log(&mut self, number: u64, output: &Output) {
+        self.logs.push(number);
+        if self.logs.len() > LOGS_KEPT {
+            let oldest = output.remove(self.logs.remove(0));
+            let path = oldest.map(|log| log.file.path().to_owned());
+            // It may never have been written.
+            if let Some(error) = path.and_then(|path| LogFile::remove(&path).err()) {
+                debug!(%error, "old log not removed");
+            }
+        }
+    }
+
+    /// Forgets all logs.
+    pub(super) fn forget_logs(&mut self, output: &Output) {
+        for number in self.logs.drain(..) {
+            output.remove(number);
+        }
+    }
+}
+
+/// Passes orders on to the container until it has ended.
+async fn attend(mut container: Box<dyn Container>, mut orders: watch::Receiver<Step>) -> News {
+    loop {
+        let step = *orders.borrow_and_update();
+        match step {
+            Step::Run => {}
+            Step::Terminate => container.terminate(),
+            Step::Kill => container.kill(),
+        }
+        tokio::select! { biased;
+            Ok(()) = orders.changed() => {}
+            exit = container.exited() => return News::Exited(exit),
+        }
+    }
+}
+
+impl Worker {
+    /// Starts what was prepared. An answer comes at once if that fails.
+    pub(super) fn start(&mut self, index: usize, attempt: Attempt, run: u32) -> Option<Event> {
+        let failed = |failure| Some(Event::Started(index, attempt, Err(failure)));
+        let Some(prepared) = self.places[index].program.take() else {
+            return failed(StartFailure::Create("the image is not ready".to_owned()));
+        };
+        let (config, log) = match self.configure(index, run, &prepared.image) {
+            Ok(configured) => configured,
+            Err(failure) => return failed(failure),
+        };
+        let spender = Spender::new(&config, &log.file);
+        match prepared.program.start(config) {
+            Ok(container) => {
+                self.places[index].counted = Some(self.node.usage.count(self.object.key(), spender));
+                let number = self.node.output.add(log);
+                let place = &mut self.places[index];
+                place.keep_log(number, &self.node.output);
+                place.start(container);
+                None
+            }
+            Err(error) => failed(StartFailure::Create(error.to_string())),
+        }
+    }
+
+    fn configure(
+        &self,
+        index: usize,
+        run: u32,
+        image: &Image,
+    ) -> Result<(ContainerConfig, ContainerLog), StartFailure> {
+        let pod: &Pod = self.object.typed().expect("the agent has decoded the pod");
+        let spec = pod.spec.as_ref().and_then(|spec| spec.containers.get(index));
+        let (Some(spec), Some(interface), Some(volumes)) = (spec, &self.interface, &self.volumes) else {
+            return Err(StartFailure::Create("the pod has no place to run".to_owned()));
+        };
+        let key = self.object.key();
+        let around = Surroundings {
+            node_name: &self.node.config.name,
+            host_address: self.node.config.address,
+            pod_address: interface.address(),
+            sources: &self.sources(&key),
+            services: &self.services(pod),
+        };
+        let env = environment(pod, spec, &around).map_err(|error| StartFailure::Config(error.to_string()))?;
+        let wanted = spec.volume_mounts.as_deref().unwrap_or_default();
+        let mounts = volumes.mounts(&spec.name, wanted).map_err(mount_failure)?;
+        let mounts = mounts.into_iter().map(|mounted| Mount {
+            host_path: mounted.host_path,
+            guest_path: mounted.guest_path,
+            read_only: mounted.read_only,
+        });
+        let log = self.log_of(&spec.name, run);
+        let ports = spec.ports.iter().flatten().filter_map(|port| {
+            let number = u16::try_from(port.container_port).ok()?;
+            Some((number, port.name.clone().unwrap_or_default()))
+        });
+        let config = ContainerConfig {
+            pod: key,
+            name: spec.name.clone(),
+            args: arguments(spec, image, &env),
+            env,
+            mounts: mounts.collect(),
+            working_dir: spec.working_dir.clone().unwrap_or_default(),
+            ports: ports.collect(),
+            stdout: log.file.writer(LogStream::Stdout),
+            stderr: log.file.writer(LogStream::Stderr),
+            interface: interface.clone(),
+            limits: limits(&self.limits, spec),
+        };
+        Ok((config, log))
+    }
+
+    fn log_of(&self, container: &str, run: u32) -> ContainerLog {
+        let (pod, uid) = (self.object.key(), self.object.uid());
+        let folder = self.node.folder_of_logs(&pod, uid).join(container);
+        let path = folder.join(format!("{run}.log"));
+        ContainerLog {
+            file: LogFile::open(path, self.node.config.logs, self.node.config.clock.clone()),
+            uid: uid.into(),
+            container: container.into(),
+            pod,
+            run,
+        }
+    }
+}
+
+fn mount_failure(error: VolumeError) -> StartFailure {
+    match error {
+        VolumeError::Io { .. } => StartFailure::Create(error.to_string()),
+        _ => StartFailure::Config(error.to_string()),
+    }
+}
+
+/// The command and its arguments; without a command, the image's own.
+fn arguments(spec: &ContainerSpec, image: &Image, env: &[(String, String)]) -> Vec<String> {
+    let value_of = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let expanded = |words: &Option<Vec<String>>| -> Vec<String> {
+        words.iter().flatten().map(|word| env::expand(word, value_of)).collect()
+    };
+    let mut arguments = expanded(&spec.command);
+    if arguments.is_empty() {
+        arguments.clone_from(&image.entrypoint);
+    }
+    arguments.extend(expanded(&spec.args));
+    arguments
+}
+
+/// The limits of the pod as a whole, if it has any.
+pub(super) fn pod_limits(pod: &Pod) -> Arc<PodLimits> {
+    let resources = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref());
+    PodLimits::new(limit_bytes(resources), limit_millis(resources))
+}
+
+fn limits(pod: &PodLimits, spec: &ContainerSpec) -> ContainerLimits {
+    let resources = spec.resources.as_ref();
+    let requests = resources.and_then(|resources| resources.requests.as_ref());
+    let request = requests.and_then(|requests| Quantity::try_from(requests.get("cpu")?).ok());
+    let request_millis = request.map_or(0, |cpu| u32::try_from(cpu.millis()).unwrap_or(0));
+    ContainerLimits::new(pod, limit_bytes(resources), limit_millis(resources), request_millis)
+}
+
+fn limit(resources: Option<&ResourceRequirements>, name: &str) -> Option<Quantity> {
+    let limit = resources?.limits.as_ref()?.get(name)?;
+    Quantity::try_from(limit).ok().filter(|limit| !limit.is_zero())
+}
+
+fn limit_bytes(resources: Option<&ResourceRequirements>) -> Option<u64> {
+    u64::try_from(limit(resources, "memory")?.value()).ok()
+}
+
+fn limit_millis(resources: Option<&ResourceRequirements>) -> Option<u32> {
+    u32::try_from(limit(resources, "cpu")?.millis()).ok()
+}

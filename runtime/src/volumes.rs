@@ -1,0 +1,233 @@
+//! The volumes of a pod: directories under the node's data directory that its containers mount.
+//!
+//! ```text
+//! PODS/UID/volumes/NAME/               one directory per volume, made when the pod starts, removed with it
+//! PODS/UID/files/CONTAINER/INDEX/      single files mounted by subPath, see `files`
+//! ```
+//!
+//! Names come from users: each becomes one component of a path or is refused, so that nothing leaves the pod's directory.
+
+mod config_map;
+mod empty_dir;
+mod files;
+mod kinds;
+mod place;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use api::Object;
+use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, Pod, Volume, VolumeMount};
+
+pub use kinds::unsupported;
+
+use place::{component, relative};
+
+/// Where volumes find what they show. Answers from memory.
+pub trait Sources {
+    /// The ConfigMap of this name in the pod's namespace.
+    fn config_map(&self, name: &str) -> Option<Object>;
+}
+
+/// The volumes of one pod.
+#[derive(Debug)]
+pub struct PodVolumes {
+    folder: PathBuf,
+    volumes: BTreeMap<String, Content>,
+}
+
+#[derive(Debug)]
+enum Content {
+    EmptyDir,
+    ConfigMap(ConfigMapVolumeSource),
+}
+
+/// A place of a guest's file tree and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// The directory on the host, without links on the way.
+    pub host_path: PathBuf,
+    /// Where the guest sees it.
+    pub guest_path: String,
+    /// Whether the guest may only read.
+    pub read_only: bool,
+}
+
+/// A volume cannot be made or mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// Peapod does not know this kind of volume.
+    #[error("volume {volume:?}: {kind} is not supported yet; supported: configMap, emptyDir")]
+    Unsupported {
+        /// The volume's name.
+        volume: String,
+        /// The field of the volume that is set.
+        kind: &'static str,
+    },
+    /// What the volume shows does not exist.
+    #[error("MountVolume.SetUp failed for volume {volume:?} : {what}")]
+    Missing {
+        /// The volume's name.
+        volume: String,
+        /// What is missing, in Kubernetes' words.
+        what: String,
+    },
+    /// The pod mounts a volume it does not declare.
+    #[error("volume {volume:?} is not declared in spec.volumes")]
+    Undeclared {
+        /// The volume's name.
+        volume: String,
+    },
+    /// A name or path that would lead out of its place.
+    #[error("volume {volume:?}: {path:?} is not a path within the volume")]
+    Outside {
+        /// The volume's name.
+        volume: String,
+        /// The path as the user wrote it.
+        path: String,
+    },
+    /// Two mounts that cannot be had together.
+    #[error(
+        "mount {guest_path:?}: a file mounted by subPath cannot share its directory with another mount there"
+    )]
+    Shared {
+        /// Where both would be.
+        guest_path: String,
+    },
+    /// The disk refused.
+    #[error("volume {volume:?}: write {}: {source}", path.display())]
+    Io {
+        /// The volume's name.
+        volume: String,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl VolumeError {
+    /// Whether only another spec helps.
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::Missing { .. } | Self::Io { .. })
+    }
+}
+
+impl PodVolumes {
+    /// What `pod` asks for, to be made in `folder`, which belongs to this pod alone.
+    pub fn new(folder: PathBuf, pod: &Pod) -> Result<Self, VolumeError> {
+        let declared = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let volumes = declared.map(|volume| Ok((volume.name.clone(), content(volume)?)));
+        Ok(Self { folder, volumes: volumes.collect::<Result<_, VolumeError>>()? })
+    }
+
+    /// Makes every volume. May be called again after a failure.
+    pub fn set_up(&self, sources: &dyn Sources) -> Result<(), VolumeError> {
+        for (name, content) in &self.volumes {
+            let folder = self.folder_of(name)?;
+            match content {
+                Content::EmptyDir => empty_dir::set_up(name, &folder)?,
+                Content::ConfigMap(source) => config_map::set_up(name, &folder, source, sources)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what changed since. A volume whose source is gone keeps what it shows, unless it is optional.
+    pub fn refresh(&self, sources: &dyn Sources) -> Result<(), VolumeError> {
+        for (name, content) in &self.volumes {
+            if let Content::ConfigMap(source) = content {
+                match config_map::set_up(name, &self.folder_of(name)?, source, sources) {
+                    Err(VolumeError::Missing { .. }) => {}
+                    refreshed => refreshed?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of the ConfigMaps that are shown.
+    pub fn config_maps(&self) -> impl Iterator<Item = &str> {
+        self.volumes.values().filter_map(|content| match content {
+            Content::ConfigMap(source) => Some(source.name.as_str()),
+            Content::EmptyDir => None,
+        })
+    }
+
+    /// What a container of the pod sees. The volumes must have been made.
+    pub fn mounts(&self, container: &str, wanted: &[VolumeMount]) -> Result<Vec<Mounted>, VolumeError> {
+        let mut mounts = Vec::with_capacity(wanted.len());
+        let mut single_files = files::Files::new(self.folder.join("files").join(container));
+        for mount in wanted {
+            let (host_path, read_only) = self.resolve(mount)?;
+            if host_path.is_file() {
+                single_files.add(mount, &host_path)?;
+            } else {
+                mounts.push(Mounted { host_path, guest_path: mount.mount_path.clone(), read_only });
+            }
+        }
+        single_files.finish(&mut mounts)?;
+        Ok(mounts)
+    }
+
+    /// The path on the host that a mount means, and whether it may only be read.
+    fn resolve(&self, mount: &VolumeMount) -> Result<(PathBuf, bool), VolumeError> {
+        let content = self.volumes.get(&mount.name);
+        let content = content.ok_or_else(|| VolumeError::Undeclared { volume: mount.name.clone() })?;
+        let folder = self.folder_of(&mount.name)?;
+        let is_written = matches!(content, Content::EmptyDir);
+        let read_only = !is_written || mount.read_only == Some(true);
+        let sub_path = mount.sub_path.as_deref().unwrap_or_default();
+        if sub_path.is_empty() {
+            let folder = folder.canonicalize().map_err(io_error(&mount.name, &folder))?;
+            return Ok((folder, read_only));
+        }
+        let inside = folder.join(relative(&mount.name, sub_path)?);
+        if is_written {
+            empty_dir::make_sub_path(&mount.name, &folder, &inside)?;
+        }
+        let resolved = place::resolve_within(&mount.name, &folder, &inside, sub_path)?;
+        Ok((resolved, read_only))
+    }
+
+    /// Removes everything. What cannot be removed is left for the next start of the node.
+    pub fn remove(&self) -> io::Result<()> {
+        if self.volumes.is_empty() {
+            return Ok(());
+        }
+        remove_tree(&self.folder)
+    }
+
+    fn folder_of(&self, volume: &str) -> Result<PathBuf, VolumeError> {
+        Ok(self.folder.join("volumes").join(component(volume, volume)?))
+    }
+}
+
+/// Removes a directory and all in it; it may be gone already.
+pub fn remove_tree(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn content(volume: &Volume) -> Result<Content, VolumeError> {
+    if let Some(kind) = unsupported(volume) {
+        return Err(VolumeError::Unsupported { volume: volume.name.clone(), kind });
+    }
+    Ok(match &volume.config_map {
+        Some(source) => Content::ConfigMap(source.clone()),
+        // A volume without a source is an emptyDir by default.
+        None => Content::EmptyDir,
+    })
+}
+
+fn io_error(volume: &str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError {
+    let (volume, path) = (volume.to_owned(), path.to_owned());
+    move |source| VolumeError::Io { volume, path, source }
+}
+
+#[cfg(test)]
+mod tests;
