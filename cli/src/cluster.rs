@@ -1,0 +1,192 @@
+//! A whole cluster in this process: API server, cache, controllers, scheduler, network and one node.
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use api::backend::{DeleteOptions, User};
+use api::event::Recorder;
+use api::resource::{EVENTS, NODES, PODS, SERVICES};
+use api::{Cache, Client, Clock, Key, Resource};
+use apiserver::Apiserver;
+use controllers::Controllers;
+use runtime::engine::Engine;
+use runtime::engine::wasm::{EngineConfig, WasmEngine};
+use runtime::images::ImageStore;
+use runtime::logs::LogConfig;
+
+use runtime::network::{Network, NetworkConfig, Proxy};
+use runtime::node::{Capacity, Images, Node, NodeConfig};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+/// The name of the one node.
+const NODE: &str = "peapod";
+
+/// Instances that a pod may have on average, so that a node full of pods leaves room in the pool.
+const INSTANCES_PER_POD: u32 = 4;
+
+/// What a cluster is made of.
+pub struct ClusterConfig {
+    /// The one clock.
+    pub clock: Clock,
+    /// From which names and uids follow.
+    pub seed: u64,
+    /// Runs containers.
+    pub engine: Arc<dyn Engine>,
+    /// Knows images.
+    pub images: Arc<dyn Images>,
+    /// What the node has.
+    pub capacity: Capacity,
+    /// The bounds of each container's log.
+    pub logs: LogConfig,
+}
+
+impl ClusterConfig {
+    /// A cluster in real time that leaves nothing behind but images.
+    pub fn ephemeral(images: ImageStore, image_dir: &Path) -> Result<Self> {
+        Self::with_pool(images, image_dir, largest_pool())
+    }
+
+    /// The same with room for so many instances; of all clusters in one process together at most what the machine can map.
+    pub fn with_pool(images: ImageStore, image_dir: &Path, max_instances: u32) -> Result<Self> {
+        let clock = Clock::real();
+        let cache_dir = image_dir.join("compiled");
+        let engine = EngineConfig { clock: clock.clone(), max_instances, cache_dir, compiler: None };
+        Ok(Self {
+            clock,
+            seed: RandomState::new().hash_one(std::process::id()),
+            engine: Arc::new(WasmEngine::new(engine)?),
+            images: Arc::new(images),
+            capacity: Capacity::of_this_machine((max_instances / INSTANCES_PER_POD).max(1)),
+            logs: LogConfig::default(),
+        })
+    }
+}
+
+/// As many instances as the kernel lets one process map: each takes four maps, and other things need some too.
+fn largest_pool() -> u32 {
+    let maps = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
+    let maps: u32 = maps.and_then(|text| text.trim().parse().ok()).unwrap_or(65_530);
+    (maps / 10 * 7 / 4).clamp(64, 20_000)
+}
+
+/// A running cluster. Dropping it ends everything at once.
+pub struct Cluster {
+    /// The one clock.
+    pub clock: Clock,
+    /// Asks the API as a component.
+    pub client: Client,
+    /// Holds what the components look at.
+    pub cache: Cache,
+    /// Connects the pods.
+    pub network: Network,
+    /// Runs the pods.
+    pub node: Node,
+    controllers: JoinSet<()>,
+    _tasks: JoinSet<()>,
+    _folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts a cluster; it is ready when this returns.
+    pub async fn start(config: ClusterConfig) -> Result<Self> {
+        let ClusterConfig { clock, seed, engine, images, capacity, logs } = config;
+        let folder = tempfile::Builder::new()
+            .prefix("peapod-")
+            .tempdir()
+            .context("make a folder for volumes and logs")?;
+        let (mut tasks, mut control) = (JoinSet::new(), JoinSet::new());
+
+        let server = apiserver::Config::in_memory(clock.clone(), seed);
+        let registry = Apiserver::start(server, &mut tasks).await?;
+        let client = Client::new(registry, User::component("node"));
+        let holds = [controllers::cache_builder, Proxy::cached, Node::cached];
+        let builder = holds.into_iter().fold(Cache::builder().with(&EVENTS), |builder, hold| hold(builder));
+        let cache = builder.start(&client, &clock, &mut tasks);
+        let recorder = Recorder::start(client.clone(), clock.clone(), "peapod", &mut tasks);
+
+        let network = NetworkConfig::new(clock.clone());
+        let pod_cidr = network.pod_cidr.to_string();
+        let network = Network::new(network);
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let proxy = Proxy {
+            network: network.clone(),
+            cache: cache.clone(),
+            recorder: recorder.with_component("kube-proxy"),
+            host_address: Some(address),
+        };
+        proxy.start(&mut tasks);
+        Controllers::start(&client, &cache, &clock, &recorder, &mut control);
+        let node = NodeConfig {
+            name: NODE.to_owned(),
+            labels: Default::default(),
+            data_dir: folder.path().to_owned(),
+            engine,
+            images,
+            network: network.clone(),
+            pod_cidr,
+            address,
+            capacity,
+            logs,
+            clock: clock.clone(),
+            client: client.clone(),
+            cache: cache.clone(),
+            recorder: recorder.with_component("kubelet"),
+        };
+        let node = Node::start(node, &mut tasks);
+        cache.ready().await;
+        until(&cache, &NODES, || !cache.snapshot(&NODES).is_empty()).await;
+        Ok(Self { clock, client, cache, network, node, controllers: control, _tasks: tasks, _folder: folder })
+    }
+
+    /// Where the node ports of these services can be reached, as `http://127.0.0.1:30080  Service/hello`.
+    ///
+    /// Waits until each port is open, or could not be opened, which the service's events tell.
+    pub async fn urls(&self, objects: &[(Resource, Key)]) -> Vec<String> {
+        let services: Vec<&Key> =
+            objects.iter().filter(|(resource, _)| *resource == SERVICES).map(|(_, key)| key).collect();
+        let bound = self.network.node_port_addresses().borrow().clone();
+        let of_services = bound.iter().filter(|bound| services.contains(&&bound.port.service));
+        of_services
+            .map(|bound| format!("http://{}  Service/{}", bound.address, bound.port.service.name))
+            .collect()
+    }
+
+    /// Stops the controllers, then all pods, each with its grace but within `limit` as a whole, then everything else.
+    pub async fn stop(mut self, limit: Duration) {
+        self.controllers.shutdown().await;
+        let deadline = api::clock::add(self.clock.now(), limit);
+        self.delete_pods(limit).await;
+        let pods = PODS;
+        tokio::select! {
+            biased;
+            () = until(&self.cache, &pods, || self.cache.snapshot(&PODS).is_empty()) => {}
+            () = self.clock.sleep_until(deadline) => {}
+        }
+    }
+
+    async fn delete_pods(&self, limit: Duration) {
+        let pods: Vec<Key> = self.cache.snapshot(&PODS).iter().map(api::Object::key).collect();
+        for pod in pods {
+            let options = DeleteOptions { grace_seconds: Some(limit.as_secs()), ..DeleteOptions::default() };
+            // A pod that is gone already is what was wanted.
+            let _ = self.client.delete(&PODS, &pod, options).await;
+        }
+    }
+}
+
+/// Waits until `is_so`, looking again at each change of `resource`.
+pub async fn until(cache: &Cache, resource: &Resource, is_so: impl Fn() -> bool) {
+    let changes = Arc::new(Notify::new());
+    let wake = Arc::clone(&changes);
+    cache.subscribe(resource, Box::new(move |_| wake.notify_one()));
+    while !is_so() {
+        changes.notified().await;
+    }
+}

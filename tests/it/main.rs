@@ -1,0 +1,13 @@
+//! The one integration binary: what the whole repository and whole clusters must hold.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod hello;
+mod hostile;
+mod mistakes;
+mod scenarios;
+mod tidy;
+mod workloads;
+
+/// The guest of the example.
+const HELLO: &[u8] = include_bytes!("../../examples/hello/hello.wasm");

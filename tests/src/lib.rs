@@ -1,0 +1,9 @@
+//! Whole clusters in one process, scenarios as text, and the rule on things a test needs from outside.
+
+pub mod real;
+pub mod require;
+pub mod scenario;
+pub mod script;
+pub mod show;
+pub mod simulated;
+pub mod transcript;

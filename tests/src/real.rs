@@ -1,0 +1,126 @@
+//! A cluster in real time with real WebAssembly, for what cannot be shown with scripted pods.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use api::backend::DeleteOptions;
+use api::cache::Change;
+use api::{Key, Object, Resource};
+use cli::cluster::{Cluster, ClusterConfig, until};
+use runtime::images::{ImageStore, Reference};
+use runtime::logs::{LogConfig, LogFile};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// When a test gives up on something that should have happened long before.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+
+/// Bounds that a guest reaches soon.
+pub const LOGS: LogConfig =
+    LogConfig { max_bytes: 64 << 10, max_files: 3, rate_bytes_per_second: 1 << 20, burst_bytes: 256 << 10 };
+
+/// A running cluster with an image store of its own.
+pub struct RealCluster {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Its images.
+    pub images: ImageStore,
+    _folder: tempfile::TempDir,
+}
+
+impl RealCluster {
+    /// Starts an empty cluster.
+    pub async fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let images = ImageStore::open(folder.path())?;
+        let mut config = ClusterConfig::with_pool(images.clone(), folder.path(), 64)?;
+        config.logs = LOGS;
+        let cluster = Cluster::start(config).await?;
+        Ok(Self { cluster, images, _folder: folder })
+    }
+
+    /// Imports a program as `localhost/NAME:latest`.
+    pub fn import(&self, name: &str, program: &[u8]) -> Result<()> {
+        self.images.import_bytes(program, &Reference::local(name)?)?;
+        Ok(())
+    }
+
+    /// Creates the objects of a manifest.
+    pub async fn create(&self, manifest: &str) -> Result<()> {
+        for document in api::manifest::read("manifest", manifest)? {
+            let text = |name: &str| document.value[name].as_str().unwrap_or_default().to_owned();
+            let resource = apiserver::discovery::find(&text("apiVersion"), &text("kind"));
+            let resource = resource.map_err(anyhow::Error::msg)?;
+            self.cluster.client.create(&resource, "default", &document.value).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until an object is as `is_so` says, or is gone (`None`); fails when it takes all too long.
+    pub async fn wait(
+        &self,
+        resource: &Resource,
+        name: &str,
+        is_so: impl Fn(Option<&Value>) -> bool,
+    ) -> Result<Option<Object>> {
+        let key = Key::new("default", name);
+        let cache = &self.cluster.cache;
+        let state = || cache.get(resource, &key);
+        let wait = until(cache, resource, || is_so(state().as_ref().map(Object::value)));
+        let waited = tokio::time::timeout(GIVE_UP_AFTER, wait).await;
+        waited.with_context(|| {
+            let status = state().map(|object| object.value()["status"].to_string());
+            format!("{}/{name} did not come to be as awaited; it is {status:?}", resource.kind)
+        })?;
+        Ok(state())
+    }
+
+    /// Keeps the last state of an object, also once it is gone.
+    pub fn last_state(&self, resource: &Resource, name: &str) -> Arc<Mutex<Option<Object>>> {
+        let (last, name) = (Arc::<Mutex<Option<Object>>>::default(), name.to_owned());
+        let kept = Arc::clone(&last);
+        let keep = move |change: &Change| {
+            if change.object().name() == name {
+                *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.object().clone());
+            }
+        };
+        self.cluster.cache.subscribe(resource, Box::new(keep));
+        last
+    }
+
+    /// Deletes an object and does not wait.
+    pub async fn delete(&self, resource: &Resource, name: &str, grace_seconds: u64) -> Result<()> {
+        let options = DeleteOptions { grace_seconds: Some(grace_seconds), ..DeleteOptions::default() };
+        self.cluster.client.delete(resource, &Key::new("default", name), options).await?;
+        Ok(())
+    }
+
+    /// Asks a service for `/` and gives the body of its answer.
+    pub async fn get(&self, service: &str, port: u16) -> Result<String> {
+        let network = &self.cluster.network;
+        let mut stream = network.connect_from_host_by_name("default", service, port).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        let answer = String::from_utf8(answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 200 "), "the answer is {answer:?}");
+        Ok(answer.split("\r\n\r\n").skip(1).collect())
+    }
+
+    /// The log of a pod's container; waits until there is one.
+    pub async fn log(&self, pod: &str) -> Option<LogFile> {
+        let mut logs = self.cluster.node.output().subscribe();
+        while let Some(log) = logs.next().await {
+            if *log.pod.name == *pod {
+                return Some(log.file);
+            }
+        }
+        None
+    }
+
+    /// Stops everything.
+    pub async fn stop(self) {
+        self.cluster.stop(Duration::from_secs(5)).await;
+    }
+}
