@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::Key;
 use api::resource::PODS;
+use api::{Key, Object};
 use runtime::node::usage::ContainerUsage;
 use serde_json::Value;
 use tests::real::RealCluster;
@@ -59,7 +59,7 @@ async fn with_innocent() -> Result<RealCluster> {
     let cluster = RealCluster::start().await?;
     cluster.import("hello", crate::HELLO)?;
     cluster.create(INNOCENT).await?;
-    cluster.wait(&PODS, "innocent", |pod| pod.is_some_and(is_ready)).await?;
+    cluster.wait_for_endpoints("innocent").await?;
     Ok(cluster)
 }
 
@@ -109,7 +109,7 @@ async fn is_held_back_until_deleted(
 ) -> Result<()> {
     let cluster = with_innocent().await?;
     cluster.import(name, &wat::parse_str(program)?)?;
-    let last = cluster.last_state(&PODS, name);
+    let mut states = cluster.states(&PODS, name);
     cluster.create(&pod(name)).await?;
     cluster.wait(&PODS, name, |pod| pod.is_some_and(is_ready)).await?;
     let log = cluster.log(name).await.context("a log")?;
@@ -119,7 +119,9 @@ async fn is_held_back_until_deleted(
     }
     cluster.delete(&PODS, name, 10).await?;
     cluster.wait(&PODS, name, |pod| pod.is_none()).await?;
-    let last = last.lock().unwrap().clone().context("a last state")?;
+    let has_ended = |pod: &Option<Object>| pod.as_ref().is_some_and(|pod| terminated(pod.value()).0 >= 0);
+    let ended = tokio::time::timeout(Duration::from_secs(60), states.wait_for(has_ended)).await;
+    let last = ended.context("a state with the end")??.clone().context("a last state")?;
     assert_eq!(terminated(last.value()), (143, "Error".to_owned()));
     innocent_answers(&cluster, 50).await?;
     cluster.stop().await;
@@ -135,9 +137,9 @@ async fn a_guest_that_loops_is_held_to_its_cpu_limit() -> Result<()> {
 async fn a_guest_that_prints_without_end_is_slowed_down_and_its_log_rotated_at_a_bound() -> Result<()> {
     let bounds = tests::real::LOGS;
     let is_held_back = move |usage: &ContainerUsage, log: &Path| {
-        let folder = fs::read_dir(log.parent().unwrap()).unwrap();
-        let sizes: Vec<u64> =
-            folder.map(|file| file.unwrap().metadata().map_or(0, |file| file.len())).collect();
+        // A file may be put aside, or not be there yet, while we look.
+        let files = fs::read_dir(log.parent().unwrap()).into_iter().flatten().flatten();
+        let sizes: Vec<u64> = files.filter_map(|file| Some(file.metadata().ok()?.len())).collect();
         assert!(sizes.len() <= bounds.max_files, "{sizes:?}");
         // A file is put aside once it has reached the bound, so the entries of one write may lie beyond it.
         assert!(sizes.iter().all(|size| *size < bounds.max_bytes + (64 << 10)), "{sizes:?}");

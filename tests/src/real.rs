@@ -1,6 +1,5 @@
 //! A cluster in real time with real WebAssembly, for what cannot be shown with scripted pods.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,8 +9,10 @@ use api::{Key, Object, Resource};
 use cli::cluster::{Cluster, ClusterConfig, until};
 use runtime::images::{ImageStore, Reference};
 use runtime::logs::{LogConfig, LogFile};
+use runtime::network::Routes;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 
 /// When a test gives up on something that should have happened long before.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
@@ -76,17 +77,35 @@ impl RealCluster {
         Ok(state())
     }
 
-    /// Keeps the last state of an object, also once it is gone.
-    pub fn last_state(&self, resource: &Resource, name: &str) -> Arc<Mutex<Option<Object>>> {
-        let (last, name) = (Arc::<Mutex<Option<Object>>>::default(), name.to_owned());
-        let kept = Arc::clone(&last);
+    /// Waits until connections to a service find a pod.
+    pub async fn wait_for_endpoints(&self, service: &str) -> Result<()> {
+        let network = &self.cluster.network;
+        let mut changes = network.route_changes();
+        let key = Key::new("default", service);
+        let leads_somewhere = |routes: &Routes| {
+            let service = routes.service(&key);
+            service.is_some_and(|service| service.ports.iter().all(|port| !port.endpoints.is_empty()))
+        };
+        let wait = async {
+            while !leads_somewhere(&network.routes()) {
+                changes.changed().await?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(GIVE_UP_AFTER, wait).await.with_context(|| format!("{service} leads nowhere"))?
+    }
+
+    /// The states of an object from now on; the last one stays when it is gone.
+    pub fn states(&self, resource: &Resource, name: &str) -> watch::Receiver<Option<Object>> {
+        let (states, seen) = watch::channel(None);
+        let name = name.to_owned();
         let keep = move |change: &Change| {
             if change.object().name() == name {
-                *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.object().clone());
+                states.send_replace(Some(change.object().clone()));
             }
         };
         self.cluster.cache.subscribe(resource, Box::new(keep));
-        last
+        seen
     }
 
     /// Deletes an object and does not wait.
