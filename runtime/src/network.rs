@@ -17,6 +17,7 @@ mod proxy;
 mod routes;
 mod stream;
 mod turns;
+mod unsupported;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,13 +1,13 @@
 //! Keeps the routes of a node in step with the cluster's services and endpoints, and its host's ports with the routes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, Weak};
 
 use api::cache::{CacheBuilder, Change, Index};
 use api::event::{Involved, Occurrence, Recorder, Severity};
 use api::resource::{ENDPOINT_SLICES, SERVICES};
-use api::{Cache, Key, Object, Resource};
+use api::{Cache, Key, Object, Resource, Revision};
 use k8s_openapi::api::core::v1::Service as ServiceObject;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 use super::node_ports::{NodePorts, NotBound};
 use super::routes::{Routes, Service, owner};
+use super::unsupported::unsupported;
 use super::{Network, lock};
 
 /// Finds the slices of a service by `namespace/name`.
@@ -53,6 +54,7 @@ impl Proxy {
 
     async fn run(self, dirty: Arc<Dirty>) {
         let mut routes = Routes::clone(&self.network.routes());
+        let mut warned = BTreeMap::new();
         let mut node_ports = NodePorts::new(self.network.clone(), self.host_address);
         loop {
             tokio::select! {
@@ -61,6 +63,7 @@ impl Proxy {
                 () = node_ports.retry_due() => {}
             }
             let services = std::mem::take(&mut *lock(&dirty.services));
+            services.iter().for_each(|key| self.warn_once(key, &mut warned));
             let changes = services.iter().filter(|key| routes.set(key, self.service(key))).count();
             if changes > 0 {
                 debug!(changes, "routes changed");
@@ -82,16 +85,34 @@ impl Proxy {
         Some(Service::build(service, own.filter_map(typed::<EndpointSlice>)))
     }
 
+    /// Tells what a service asks for in vain, once for each of its revisions.
+    fn warn_once(&self, key: &Key, warned: &mut BTreeMap<Key, Revision>) {
+        let Some(object) = self.cache.get(&SERVICES, key) else {
+            warned.remove(key);
+            return;
+        };
+        if warned.insert(key.clone(), object.revision()) == Some(object.revision()) {
+            return;
+        }
+        for sentence in typed::<ServiceObject>(&object).map(unsupported).unwrap_or_default() {
+            self.warn(&object, "Unsupported", &sentence);
+        }
+    }
+
     fn report(&self, not_bound: NotBound) {
         warn!(service = %not_bound.port, address = %not_bound.address, "node port not opened");
         if let Some(service) = self.cache.get(&SERVICES, &not_bound.port.service) {
-            self.recorder.record(Occurrence {
-                involved: Involved::object(&service),
-                severity: Severity::Warning,
-                reason: "NodePortNotBound".into(),
-                message: not_bound.to_string().into(),
-            });
+            self.warn(&service, "NodePortNotBound", &not_bound.to_string());
         }
+    }
+
+    fn warn(&self, service: &Object, reason: &str, message: &str) {
+        self.recorder.record(Occurrence {
+            involved: Involved::object(service),
+            severity: Severity::Warning,
+            reason: reason.into(),
+            message: message.into(),
+        });
     }
 }
 
