@@ -7,13 +7,14 @@ use std::time::Duration;
 use api::backend::DeleteOptions;
 use api::clock::add;
 use api::resource::PODS;
+use api::status::Reason;
 use api::{Client, Key, Status};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::json;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::node::machine::{Event, PodMachine};
 use crate::node::status::status;
@@ -155,6 +156,11 @@ impl Reporter {
                 Some(Event::Gone)
             }
             (Err(error), Write::Removal) if error.is_conflict() => Some(Event::Gone),
+            (Err(error), Write::Status(status)) if is_final(&error) => {
+                error!(%error, "pod status refused");
+                self.written = *status;
+                None
+            }
             (Err(error), _) => {
                 warn!(%error, "pod status not written");
                 self.is_stale = true;
@@ -162,5 +168,28 @@ impl Reporter {
                 None
             }
         }
+    }
+}
+
+/// Whether the same write would be refused again, so that trying would only hold back what comes after it.
+fn is_final(error: &Status) -> bool {
+    matches!(error.reason, Reason::Invalid | Reason::BadRequest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_refused_for_good_is_not_written_again() {
+        let wakes_after = |error: Status| {
+            let mut reporter = Reporter::new(PodStatus::default());
+            let status = PodStatus { message: Some("new".to_owned()), ..PodStatus::default() };
+            let reply = Reply { write: Write::Status(Box::new(status)), result: Err(error) };
+            assert!(reporter.answered(reply, Timestamp::UNIX_EPOCH).is_none());
+            reporter.wake_at().is_some()
+        };
+        assert!(!wakes_after(Status::bad_request("no such field")));
+        assert!(wakes_after(Status::internal("the disk is full")));
     }
 }
