@@ -116,6 +116,15 @@ async fn the_example_answers_follows_edits_and_rolls_without_a_failed_request() 
     let after = running.pods(6).await?;
     assert!(after.len() == 3 && after.is_disjoint(&before), "{before:?} became {after:?}");
 
+    // A custom section at the end makes another program that does the same.
+    let from = running.transcript.text().lines().count();
+    let rebuilt = [crate::HELLO, &[0, 2, 1, b'x']].concat();
+    fs::write(running.folder.path().join("app/hello.wasm"), rebuilt)?;
+    running.ask_until_ready(from).await?;
+    let before = after;
+    let after = running.pods(6).await?;
+    assert!(after.len() == 3 && after.is_disjoint(&before), "{before:?} became {after:?}");
+
     let from = running.transcript.text().lines().count();
     running.edit("containerPort: 8080", "containerPort: none")?;
     let (_, line) = running.transcript.line(from, "hello.yaml:").await?;

@@ -203,15 +203,18 @@ impl Session {
 
     /// Applies files that changed; a mistake in them leaves everything as it was.
     async fn apply_again(&mut self) {
-        self.is_announced = false;
         let applied = match sources::read(&self.options.paths) {
             Ok(found) => self.apply(found).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = applied {
-            let text = format!("{error:#}");
-            text.lines().for_each(|line| self.terminal.line(&self.terminal.bad(line)));
-            self.terminal.line(&self.terminal.dim("nothing was changed; waiting for the files to change"));
+        match applied {
+            Ok(()) => self.is_announced = false,
+            Err(error) => {
+                let text = format!("{error:#}");
+                text.lines().for_each(|line| self.terminal.line(&self.terminal.bad(line)));
+                self.terminal
+                    .line(&self.terminal.dim("nothing was changed; waiting for the files to change"));
+            }
         }
     }
 }
