@@ -146,9 +146,7 @@ impl Cluster {
     }
 
     /// Where the node ports of these services can be reached, as `http://127.0.0.1:30080  Service/hello`.
-    ///
-    /// Waits until each port is open, or could not be opened, which the service's events tell.
-    pub async fn urls(&self, objects: &[(Resource, Key)]) -> Vec<String> {
+    pub fn urls(&self, objects: &[(Resource, Key)]) -> Vec<String> {
         let services: Vec<&Key> =
             objects.iter().filter(|(resource, _)| *resource == SERVICES).map(|(_, key)| key).collect();
         let bound = self.network.node_port_addresses().borrow().clone();

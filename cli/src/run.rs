@@ -10,6 +10,7 @@ mod progress;
 mod session;
 mod sources;
 mod three_way;
+mod warnings;
 mod watcher;
 
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use api::cache::Cache;
 use api::resource::{DEPLOYMENTS, PODS, REPLICA_SETS, SERVICES};
 use api::selector::LabelSelector;
 use api::{Key, Object, Resource};
-use runtime::network::Routes;
+use runtime::network::{Backends, NodePortAddress, Routes};
 use serde_json::Value;
 
 use super::Until;
@@ -58,7 +58,7 @@ pub struct Row {
     pub state: State,
 }
 
-/// The rows of those applied objects that have to come up, and of services that do not lead to all their pods yet.
+/// The rows of those applied objects that have to come up, and of services that cannot be reached yet as they should.
 pub fn rows(cluster: &Cluster, applied: &[(Resource, Key)]) -> Vec<Row> {
     let cache = &cluster.cache;
     let runs = |resource: &Resource| [&PODS, &DEPLOYMENTS, &REPLICA_SETS].contains(&resource);
@@ -66,11 +66,12 @@ pub fn rows(cluster: &Cluster, applied: &[(Resource, Key)]) -> Vec<Row> {
     let running = running.map(|(resource, key)| row(resource, key, cache.get(resource, key).as_ref()));
     let services = applied.iter().filter(|(resource, _)| *resource == SERVICES);
     let routes = cluster.network.routes();
-    running.chain(services.filter_map(|(_, key)| service(cache, &routes, key))).collect()
+    let open = cluster.network.node_port_addresses().borrow().clone();
+    running.chain(services.filter_map(|(_, key)| service(cache, &routes, &open, key))).collect()
 }
 
-/// A row for a service that does not lead to exactly the pods that are ready for it.
-fn service(cache: &Cache, routes: &Routes, key: &Key) -> Option<Row> {
+/// A row for a service that does not lead to exactly the pods that are ready for it, or whose node port is not open.
+fn service(cache: &Cache, routes: &Routes, open: &[NodePortAddress], key: &Key) -> Option<Row> {
     let service = cache.get(&SERVICES, key)?;
     let selector = service.value()["spec"]["selector"].as_object()?;
     let labels =
@@ -83,11 +84,11 @@ fn service(cache: &Cache, routes: &Routes, key: &Key) -> Option<Row> {
     let wanted: BTreeSet<IpAddr> =
         ready.filter_map(|pod| pod["status"]["podIP"].as_str()?.parse().ok()).collect();
     let ports = routes.service(key).map_or(&[][..], |service| &service.ports);
-    let mut routed =
-        ports.iter().map(|port| port.endpoints.iter().map(SocketAddr::ip).collect::<BTreeSet<_>>());
-    let common = |routed: &BTreeSet<IpAddr>| routed.intersection(&wanted).count() as u64;
-    let short = routed.find(|routed| *routed != wanted)?;
-    let state = State::Waiting(common(&short), wanted.len() as u64);
+    let routed = |port: &Backends| port.endpoints.iter().map(SocketAddr::ip).collect::<BTreeSet<_>>();
+    let is_open = |port: &Backends| port.node_port.is_none() || open.iter().any(|open| open.port == port.id);
+    let short = ports.iter().find(|port| routed(port) != wanted || !is_open(port))?;
+    let common = routed(short).intersection(&wanted).count() as u64;
+    let state = State::Waiting(common, wanted.len() as u64);
     Some(Row { name: format!("Service/{}", key.name), state })
 }
 

@@ -15,7 +15,7 @@ use super::apply::Applied;
 use super::progress::{self, Row, State};
 use super::sources::{self, Sources};
 use super::watcher::FileWatcher;
-use super::{RunOptions, Until, account, desired, logs, programs};
+use super::{RunOptions, Until, account, desired, logs, programs, warnings};
 use crate::cluster::{Cluster, ClusterConfig};
 use crate::image;
 use crate::terminal::Terminal;
@@ -83,6 +83,7 @@ impl Session {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Ending> {
         let mut tasks = JoinSet::new();
         tasks.spawn(logs::print(self.cluster.node.clone(), self.terminal.clone()));
+        tasks.spawn(warnings::print(self.cluster.cache.clone(), self.terminal.clone()));
         let ending = self.follow(stop).await;
         self.terminal.status("");
         if ending.as_ref().is_ok_and(|ending| *ending == Ending::Stopped) {
@@ -100,8 +101,9 @@ impl Session {
         let mut files = watch.transpose()?;
         let news = self.subscribe();
         let mut routes = self.cluster.network.route_changes();
+        let mut node_ports = self.cluster.network.node_port_addresses();
         loop {
-            if let Some(ending) = self.show().await {
+            if let Some(ending) = self.show() {
                 return Ok(ending);
             }
             tokio::select! {
@@ -110,6 +112,7 @@ impl Session {
                 () = changed(&mut files, &clock) => self.apply_again().await,
                 () = news.notified() => {}
                 Ok(()) = routes.changed() => {}
+                Ok(()) = node_ports.changed() => {}
                 () = clock.sleep_until(deadline), if self.options.until.is_some() => {
                     return Ok(self.give_up(&format!("gave up after {:?}", self.options.timeout)));
                 }
@@ -128,7 +131,7 @@ impl Session {
     }
 
     /// Shows how far things are; tells how the run ends if it does now.
-    async fn show(&mut self) -> Option<Ending> {
+    fn show(&mut self) -> Option<Ending> {
         let rows = progress::rows(&self.cluster, &self.applied.objects());
         let until = self.options.until;
         let reached = !rows.iter().any(|row| row.state.falls_short_of(until));
@@ -136,10 +139,10 @@ impl Session {
         match until {
             Some(_) if failed => return Some(self.give_up("something failed for good")),
             Some(_) if reached => {
-                self.announce(&rows).await;
+                self.announce(&rows);
                 return Some(Ending::Reached);
             }
-            _ if reached && !self.is_announced => self.announce(&rows).await,
+            _ if reached && !self.is_announced => self.announce(&rows),
             _ if reached => {}
             _ => {
                 self.is_announced = false;
@@ -150,7 +153,7 @@ impl Session {
     }
 
     /// Says that everything is up, in what time, and where to reach it.
-    async fn announce(&mut self, rows: &[Row]) {
+    fn announce(&mut self, rows: &[Row]) {
         self.terminal.status("");
         let seconds = self.cluster.clock.now().duration_since(self.started).as_secs_f64();
         for row in rows {
@@ -163,7 +166,7 @@ impl Session {
         if self.announcements == 0 {
             self.terminal.line(&self.terminal.dim(&format!("up in {seconds:.2} s")));
         }
-        for url in self.cluster.urls(&self.applied.objects()).await {
+        for url in self.cluster.urls(&self.applied.objects()) {
             self.terminal.line(&format!("{} {}", self.terminal.good("reach    "), self.terminal.bold(&url)));
         }
         if self.options.until.is_none() && self.announcements == 0 {
