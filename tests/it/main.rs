@@ -5,6 +5,7 @@
 mod hello;
 mod hostile;
 mod mistakes;
+mod relay;
 mod scenarios;
 mod tidy;
 mod workloads;
