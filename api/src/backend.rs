@@ -105,6 +105,8 @@ pub enum Patch {
     Json(Body),
     /// A tree laid over the object, null removes (RFC 7386).
     Merge(Body),
+    /// A tree laid over the object, lists merged by their keys, with directives: Kubernetes' strategic merge patch.
+    Strategic(Body),
 }
 
 /// What to list.

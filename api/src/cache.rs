@@ -91,7 +91,7 @@ impl CacheBuilder {
         self
     }
 
-    /// Also finds objects of `resource` by `index`.
+    /// Also finds objects of `resource` by `index`. All who read the cache share it: one name must mean one index.
     #[must_use]
     pub fn with_index(mut self, resource: &Resource, index: Index) -> Self {
         let indexes = self.indexes.entry(resource.clone()).or_default();

@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 mod json;
 mod scalar;
 mod tree;
+mod write;
 mod yaml;
+
+pub use write::write;
 
 /// Larger than every collection of custom resource definitions in use.
 const TEXT_LIMIT_BYTES: usize = 32 << 20;

@@ -87,6 +87,12 @@ pub const NODES: Resource = Resource::new("", "v1", "nodes", "Node", false);
 pub const NAMESPACES: Resource = Resource::new("", "v1", "namespaces", "Namespace", false);
 /// `configmaps`.
 pub const CONFIG_MAPS: Resource = Resource::new("", "v1", "configmaps", "ConfigMap", true);
+/// `secrets`.
+pub const SECRETS: Resource = Resource::new("", "v1", "secrets", "Secret", true);
+/// `serviceaccounts`.
+pub const SERVICE_ACCOUNTS: Resource = Resource::new("", "v1", "serviceaccounts", "ServiceAccount", true);
+/// `endpoints`.
+pub const ENDPOINTS: Resource = Resource::new("", "v1", "endpoints", "Endpoints", true);
 /// `services`.
 pub const SERVICES: Resource = Resource::new("", "v1", "services", "Service", true);
 /// `events` of the core group.
@@ -100,6 +106,8 @@ pub const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases"
 pub const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets", "ReplicaSet", true);
 /// `deployments.apps`.
 pub const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments", "Deployment", true);
+/// `jobs.batch`.
+pub const JOBS: Resource = Resource::new("batch", "v1", "jobs", "Job", true);
 
 #[cfg(test)]
 mod tests {

@@ -4,24 +4,32 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use api::field::FieldError;
+use api::object::DecodeError;
 use api::{Object, Resource};
+use jiff::Timestamp;
 use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cells;
 use crate::names::Form;
 use crate::resources::config_map::ConfigMaps;
 use crate::resources::deployment::Deployments;
 use crate::resources::endpoint_slice::EndpointSlices;
+use crate::resources::endpoints::EndpointsKind;
 use crate::resources::event::Events;
+use crate::resources::job::Jobs;
 use crate::resources::lease::Leases;
 use crate::resources::namespace::Namespaces;
 use crate::resources::node::Nodes;
 use crate::resources::pod::Pods;
 use crate::resources::replica_set::ReplicaSets;
+use crate::resources::secret::Secrets;
 use crate::resources::service::Services;
+use crate::resources::service_account::ServiceAccounts;
 use crate::store::Finish;
 
 /// The facts about a kind that need no code.
@@ -69,13 +77,31 @@ impl Definition {
     }
 }
 
+/// A column of the table in which kubectl shows objects of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// What stands above it, such as `Ready`.
+    pub name: &'static str,
+    /// `string`, `integer`, `number`, `boolean` or `date`.
+    pub kind: &'static str,
+    /// `name` for the column with the object's name; else empty.
+    pub format: &'static str,
+    /// What the column shows.
+    pub description: &'static str,
+    /// 0 for columns that are always shown, 1 for those of `-o wide`.
+    pub priority: u8,
+}
+
+/// The columns of a kind that declares none.
+const PLAIN_COLUMNS: &[Column] = &[cells::NAME, cells::AGE];
+
 /// A kind of objects. Everything here is pure: an object in, the object or its mistakes out.
 ///
 /// Defaults and preparations work on the JSON tree, so that nothing this program does not know is lost. Checks work on
 /// the typed value, which is kept with the object afterwards.
 pub trait Builtin: Send + Sync + 'static {
     /// The typed value.
-    type Typed: Metadata<Ty = ObjectMeta> + DeserializeOwned + Send + Sync;
+    type Typed: Metadata<Ty = ObjectMeta> + DeserializeOwned + JsonSchema + Send + Sync;
 
     /// Its names and scope.
     const RESOURCE: Resource;
@@ -115,6 +141,14 @@ pub trait Builtin: Send + Sync + 'static {
     /// The value of a field that selectors may ask for.
     fn field<'a>(_object: &'a Self::Typed, _field: &str) -> Option<Cow<'a, str>> {
         None
+    }
+
+    /// The columns of its table.
+    const COLUMNS: &'static [Column] = PLAIN_COLUMNS;
+
+    /// The cells of an object, one for each column.
+    fn row(object: &Self::Typed, now: Timestamp) -> Vec<Value> {
+        vec![cells::name(object.metadata()), cells::age(object.metadata(), now)]
     }
 }
 
@@ -156,6 +190,12 @@ pub trait Kind: Send + Sync {
     fn check_part(&self, new: &Value) -> Result<(Checked, Vec<FieldError>), serde_json::Error>;
     /// The value of a field that selectors may ask for; none if it is absent.
     fn field<'a>(&self, object: &'a Object, field: &str) -> Option<Cow<'a, str>>;
+    /// The columns of its table.
+    fn columns(&self) -> &'static [Column];
+    /// The cells of an object, one for each column.
+    fn row(&self, object: &Object, now: Timestamp) -> Result<Vec<Value>, DecodeError>;
+    /// Adds the descriptions of the typed value, and of everything it is made of.
+    fn describe(&self, generator: &mut SchemaGenerator);
 }
 
 /// Makes a [`Kind`] of a [`Builtin`].
@@ -227,6 +267,19 @@ impl<B: Builtin> Kind for Erased<B> {
     fn field<'a>(&self, object: &'a Object, field: &str) -> Option<Cow<'a, str>> {
         B::field(object.typed::<B::Typed>().ok()?, field)
     }
+
+    fn columns(&self) -> &'static [Column] {
+        B::COLUMNS
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Result<Vec<Value>, DecodeError> {
+        object.typed::<B::Typed>().map(|typed| B::row(typed, now))
+    }
+
+    fn describe(&self, generator: &mut SchemaGenerator) {
+        // It answers with a reference to what it added.
+        let _ = generator.subschema_for::<B::Typed>();
+    }
 }
 
 fn checked<K: Metadata<Ty = ObjectMeta> + Send + Sync + 'static>(mut typed: K) -> Checked {
@@ -243,15 +296,19 @@ const fn of<B: Builtin>() -> &'static Erased<B> {
 }
 
 /// Every kind that is built in.
-pub static BUILTINS: [&dyn Kind; 10] = [
+pub static BUILTINS: [&dyn Kind; 14] = [
     of::<Namespaces>(),
     of::<Nodes>(),
     of::<Pods>(),
     of::<ConfigMaps>(),
+    of::<Secrets>(),
+    of::<ServiceAccounts>(),
     of::<Services>(),
+    of::<EndpointsKind>(),
     of::<EndpointSlices>(),
     of::<Events>(),
     of::<Leases>(),
     of::<ReplicaSets>(),
     of::<Deployments>(),
+    of::<Jobs>(),
 ];

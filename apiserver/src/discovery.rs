@@ -52,7 +52,7 @@ mod tests {
             "\"Deploymnet\" of \"apps/v1\" is unknown; did you mean \"Deployment\"? supported are ",
         );
         row("v1", "pod", "\"pod\" of \"v1\" is unknown; did you mean \"Pod\"? ");
-        row("batch/v1", "Job", "Job of batch/v1 is not supported yet; supported are ");
+        row("batch/v1", "CronJob", "CronJob of batch/v1 is not supported yet; supported are ");
         row("example.com/v1", "Foo", "\"Foo\" of \"example.com/v1\" is unknown; supported are ");
     }
 }

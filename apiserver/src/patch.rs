@@ -1,7 +1,8 @@
-//! Changes to parts of an object: lists of operations and trees laid over it.
+//! Changes to parts of an object: lists of operations, and trees laid over it, blindly or by the schema.
 
 mod json;
 mod merge;
+pub mod strategic;
 
 use serde_json::Value;
 
@@ -25,6 +26,9 @@ pub enum PatchError {
         /// What was wrong there.
         why: String,
     },
+    /// A strategic merge patch makes no sense.
+    #[error(transparent)]
+    Refused(#[from] strategic::Refusal),
 }
 
 /// Applies a list of operations (RFC 6902), all or none.

@@ -26,6 +26,7 @@ mod watch;
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::backend::{Answer, Backend, Reply, Request, Verb};
 use api::resource::SERVICES;
@@ -35,8 +36,10 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 pub(crate) use identity::Identity;
+pub(crate) use list::list_exactly;
 
 use crate::auth::Authorizer;
+use crate::auth::tokens::Tokens;
 use crate::builtin::{BUILTINS, Kind};
 use crate::resources::service::allocate::Allocator;
 use crate::resources::service::ranges::Ranges;
@@ -51,10 +54,12 @@ pub(crate) const ATTEMPTS: usize = 64;
 pub struct Registry {
     store: Store,
     pub(crate) clock: Clock,
-    identity: Identity,
-    authorizer: Box<dyn Authorizer>,
+    pub(crate) identity: Identity,
+    authorizer: Arc<dyn Authorizer>,
     kinds: BTreeMap<Collection, &'static dyn Kind>,
     allocator: Allocator,
+    /// None if the server has no keys to sign tokens with.
+    pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
 impl Registry {
@@ -64,7 +69,8 @@ impl Registry {
         clock: Clock,
         seed: u64,
         ranges: Ranges,
-        authorizer: Box<dyn Authorizer>,
+        authorizer: Arc<dyn Authorizer>,
+        tokens: Option<Arc<Tokens>>,
     ) -> Self {
         let kinds = BUILTINS.iter().map(|kind| {
             let resource = kind.resource();
@@ -79,6 +85,7 @@ impl Registry {
             authorizer,
             kinds: kinds.collect(),
             allocator: Allocator::new(ranges),
+            tokens,
         }
     }
 
@@ -96,6 +103,8 @@ impl Registry {
         }
         let place = Place::new(kind, &request)?;
         match (request.verb, part) {
+            (Verb::Create(body, options), "token") => self.request_token(&place, body, &options),
+            (_, "token") => Err(not_allowed()),
             (Verb::Get, _) => self.get(&place).map(Reply::from),
             (Verb::List(options), "") => {
                 self.list(&place, options).await.map(|list| Answer::List(list).into())
@@ -111,10 +120,7 @@ impl Registry {
             (Verb::DeleteCollection(list, options), "") => {
                 self.delete_collection(&place, list, &options).await.map(Reply::from)
             }
-            _ => Err(Status::new(
-                Reason::MethodNotAllowed,
-                "the server does not allow this method on the requested resource",
-            )),
+            _ => Err(not_allowed()),
         }
     }
 
@@ -226,6 +232,11 @@ impl Place {
             Refused::Closing => Status::new(Reason::ServiceUnavailable, "the server is shutting down"),
         }
     }
+}
+
+fn not_allowed() -> Status {
+    let words = "the server does not allow this method on the requested resource";
+    Status::new(Reason::MethodNotAllowed, words)
 }
 
 fn not_served() -> Status {

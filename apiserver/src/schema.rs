@@ -5,7 +5,7 @@
 
 mod decode;
 mod finding;
-mod path;
+pub(crate) mod path;
 mod scalar;
 mod table;
 mod types;

@@ -1,6 +1,8 @@
 //! Starts an API server: opens its store and puts in what every cluster has.
 
-use std::net::Ipv4Addr;
+mod published;
+
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,24 +13,27 @@ use api::{Clock, Key, Status};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::auth::MastersOnly;
+use crate::auth::tokens::Tokens;
+use crate::auth::{Authorizer, Standard};
 use crate::expiry;
 use crate::registry::Registry;
 use crate::resources::namespace::ALWAYS_THERE;
 use crate::resources::service::ranges::{AddressRange, Ranges};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
+
+use published::Published;
 
 /// Where objects are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// In memory, until the process ends.
     Memory,
-    /// In a database file.
+    /// In a file, made if there is none.
     File(PathBuf),
 }
 
 /// How an API server is to be.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// The clock of the process.
     pub clock: Clock,
@@ -40,6 +45,12 @@ pub struct Config {
     pub service_cidr: (Ipv4Addr, u8),
     /// The ports of services on nodes.
     pub node_ports: RangeInclusive<u16>,
+    /// Who may do what.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Signs the tokens of service accounts; without, there are none.
+    pub tokens: Option<Arc<Tokens>>,
+    /// Where pods reach this server, published as the service `kubernetes`; none if it is not served.
+    pub advertise: Option<SocketAddrV4>,
 }
 
 impl Config {
@@ -51,6 +62,9 @@ impl Config {
             seed,
             service_cidr: (Ipv4Addr::new(10, 96, 0, 0), 12),
             node_ports: 30_000..=32_767,
+            authorizer: Arc::new(Standard),
+            tokens: None,
+            advertise: None,
         }
     }
 }
@@ -76,6 +90,9 @@ pub enum StartError {
         #[source]
         source: Status,
     },
+    /// It cannot be said where the server is.
+    #[error("write service default/kubernetes")]
+    Published(#[source] Status),
 }
 
 /// The API server of a process.
@@ -84,7 +101,16 @@ pub struct Apiserver;
 impl Apiserver {
     /// Starts a server; its tasks run in `tasks`.
     pub async fn start(config: Config, tasks: &mut JoinSet<()>) -> Result<Arc<Registry>, StartError> {
-        let Config { clock, storage, seed, service_cidr: (address, prefix), node_ports } = config;
+        let Config {
+            clock,
+            storage,
+            seed,
+            service_cidr: (address, prefix),
+            node_ports,
+            authorizer,
+            tokens,
+            advertise,
+        } = config;
         let range = AddressRange::new(address, prefix);
         let addresses = range.ok_or(StartError::ServiceRange(address, prefix))?;
         if node_ports.is_empty() || *node_ports.start() == 0 {
@@ -95,14 +121,22 @@ impl Apiserver {
             Storage::File(path) => Store::open(path, clock.is_virtual())?,
         };
         let ranges = Ranges { addresses, ports: node_ports };
-        let registry = Registry::new(store.clone(), clock.clone(), seed, ranges, Box::new(MastersOnly));
+        let registry = Registry::new(store.clone(), clock.clone(), seed, ranges, authorizer, tokens);
         for name in ALWAYS_THERE {
             create_namespace(&registry, name)
                 .await
                 .map_err(|source| StartError::Namespace { name, source })?;
         }
+        let registry = Arc::new(registry);
+        if let Some(address) = advertise {
+            let published = Published::new(address, addresses.first());
+            let client = published::client(registry.clone());
+            published.write(&client).await.map_err(StartError::Published)?;
+            tasks.spawn(published.keep(registry.clone(), clock.clone()));
+        }
+        tasks.spawn(store::write_lazily(store.clone(), clock.clone()));
         tasks.spawn(expiry::run(store, clock));
-        Ok(Arc::new(registry))
+        Ok(registry)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +12,21 @@ use api::backend::{DeleteOptions, User};
 use api::event::Recorder;
 use api::resource::{EVENTS, NODES, PODS, SERVICES};
 use api::{Cache, Client, Clock, Key, Resource};
-use apiserver::Apiserver;
-use controllers::Controllers;
+use apiserver::auth::Authorizer;
+use apiserver::auth::authority::Authority;
+use apiserver::{Apiserver, Registry, Storage};
+use controllers::{Controllers, Settings};
 use runtime::engine::Engine;
 use runtime::engine::wasm::{EngineConfig, WasmEngine};
 use runtime::images::ImageStore;
 use runtime::logs::LogConfig;
 
-use runtime::network::{Network, NetworkConfig, Proxy};
+use runtime::network::{ApiServer, Network, NetworkConfig, Proxy};
 use runtime::node::{Capacity, Images, Node, NodeConfig};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tracing::error;
 
 /// The name of the one node.
 const NODE: &str = "peapod";
@@ -45,6 +48,22 @@ pub struct ClusterConfig {
     pub capacity: Capacity,
     /// The bounds of each container's log.
     pub logs: LogConfig,
+    /// Where objects are kept.
+    pub storage: Storage,
+    /// Where volumes and logs are kept; without one, in a folder that goes with the cluster.
+    pub folder: Option<PathBuf>,
+    /// How the API is reached from outside of the process, if it is.
+    pub access: Option<Access>,
+}
+
+/// How the API of a cluster is reached from outside of its process, pods included.
+pub struct Access {
+    /// The cluster's CA and keys.
+    pub authority: Arc<Authority>,
+    /// Where the API listens.
+    pub address: SocketAddr,
+    /// Who may do what.
+    pub authorizer: Arc<dyn Authorizer>,
 }
 
 impl ClusterConfig {
@@ -65,6 +84,9 @@ impl ClusterConfig {
             images: Arc::new(images),
             capacity: Capacity::of_this_machine((max_instances / INSTANCES_PER_POD).max(1)),
             logs: LogConfig::default(),
+            storage: Storage::Memory,
+            folder: None,
+            access: None,
         })
     }
 }
@@ -80,6 +102,8 @@ fn largest_pool() -> u32 {
 pub struct Cluster {
     /// The one clock.
     pub clock: Clock,
+    /// Carries out requests to the API.
+    pub registry: Arc<Registry>,
     /// Asks the API as a component.
     pub client: Client,
     /// Holds what the components look at.
@@ -88,30 +112,34 @@ pub struct Cluster {
     pub network: Network,
     /// Runs the pods.
     pub node: Node,
-    controllers: JoinSet<()>,
-    _tasks: JoinSet<()>,
-    _folder: TempDir,
+    /// How busy the controllers are.
+    pub controllers: Arc<Controllers>,
+    control: JoinSet<()>,
+    tasks: JoinSet<()>,
+    _folder: Option<TempDir>,
 }
 
 impl Cluster {
     /// Starts a cluster; it is ready when this returns.
     pub async fn start(config: ClusterConfig) -> Result<Self> {
-        let ClusterConfig { clock, seed, engine, images, capacity, logs } = config;
-        let folder = tempfile::Builder::new()
-            .prefix("peapod-")
-            .tempdir()
-            .context("make a folder for volumes and logs")?;
+        let ClusterConfig { clock, seed, engine, images, capacity, logs, storage, folder, access } = config;
+        let (data_dir, temporary) = folder_or_temporary(folder)?;
         let (mut tasks, mut control) = (JoinSet::new(), JoinSet::new());
 
-        let server = apiserver::Config::in_memory(clock.clone(), seed);
+        let network = network_config(&clock, access.as_ref());
+        let mut server = apiserver::Config { storage, ..apiserver::Config::in_memory(clock.clone(), seed) };
+        if let Some(access) = &access {
+            server.authorizer = Arc::clone(&access.authorizer);
+            server.tokens = Some(access.authority.tokens());
+            server.advertise = network.api_server.as_ref().map(|server| server.advertised);
+        }
         let registry = Apiserver::start(server, &mut tasks).await?;
-        let client = Client::new(registry, User::component("node"));
+        let client = Client::new(registry.clone(), User::component("node"));
         let holds = [controllers::cache_builder, Proxy::cached, Node::cached];
         let builder = holds.into_iter().fold(Cache::builder().with(&EVENTS), |builder, hold| hold(builder));
         let cache = builder.start(&client, &clock, &mut tasks);
         let recorder = Recorder::start(client.clone(), clock.clone(), "peapod", &mut tasks);
 
-        let network = NetworkConfig::new(clock.clone());
         let pod_cidr = network.pod_cidr.to_string();
         let network = Network::new(network);
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -122,11 +150,12 @@ impl Cluster {
             host_address: Some(address),
         };
         proxy.start(&mut tasks);
-        Controllers::start(&client, &cache, &clock, &recorder, &mut control);
+        let settings = Settings { root_ca: access.map(|access| access.authority.ca_pem().to_owned()) };
+        let controllers = Controllers::start(&client, &cache, &clock, &recorder, settings, &mut control);
         let node = NodeConfig {
             name: NODE.to_owned(),
             labels: Default::default(),
-            data_dir: folder.path().to_owned(),
+            data_dir,
             engine,
             images,
             network: network.clone(),
@@ -142,7 +171,18 @@ impl Cluster {
         let node = Node::start(node, &mut tasks);
         cache.ready().await;
         until(&cache, &NODES, || !cache.snapshot(&NODES).is_empty()).await;
-        Ok(Self { clock, client, cache, network, node, controllers: control, _tasks: tasks, _folder: folder })
+        Ok(Self {
+            clock,
+            registry,
+            client,
+            cache,
+            network,
+            node,
+            controllers: Arc::new(controllers),
+            control,
+            tasks,
+            _folder: temporary,
+        })
     }
 
     /// Where the node ports of these services can be reached, as `http://127.0.0.1:30080  Service/hello`.
@@ -158,7 +198,7 @@ impl Cluster {
 
     /// Stops the controllers, then all pods, each with its grace but within `limit` as a whole, then everything else.
     pub async fn stop(mut self, limit: Duration) {
-        self.controllers.shutdown().await;
+        self.control.shutdown().await;
         let deadline = api::clock::add(self.clock.now(), limit);
         self.delete_pods(limit).await;
         let pods = PODS;
@@ -169,6 +209,18 @@ impl Cluster {
         }
     }
 
+    /// Stops everything and leaves the objects as they are: the pods start again with the cluster.
+    pub async fn close(mut self) {
+        self.control.shutdown().await;
+        self.tasks.shutdown().await;
+        if let Err(error) = self.registry.store().flush().await {
+            error!(
+                error = &error as &dyn std::error::Error,
+                "what may be lost in a power cut was not written"
+            );
+        }
+    }
+
     async fn delete_pods(&self, limit: Duration) {
         let pods: Vec<Key> = self.cache.snapshot(&PODS).iter().map(api::Object::key).collect();
         for pod in pods {
@@ -176,6 +228,35 @@ impl Cluster {
             // A pod that is gone already is what was wanted.
             let _ = self.client.delete(&PODS, &pod, options).await;
         }
+    }
+}
+
+fn folder_or_temporary(folder: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>)> {
+    if let Some(folder) = folder {
+        return Ok((folder, None));
+    }
+    let made = tempfile::Builder::new().prefix("peapod-").tempdir();
+    let made = made.context("make a folder for volumes and logs")?;
+    Ok((made.path().to_owned(), Some(made)))
+}
+
+/// A network in which pods reach the API, if it is served, at the node's own address.
+fn network_config(clock: &Clock, access: Option<&Access>) -> NetworkConfig {
+    let mut network = NetworkConfig::new(clock.clone());
+    if let Some(access) = access {
+        let advertised = SocketAddrV4::new(network.gateway(), access.address.port());
+        network.api_server = Some(ApiServer { advertised, dial: reachable(access.address) });
+        network.trusted_ca_pem = Some(access.authority.ca_pem().to_owned());
+    }
+    network
+}
+
+/// Where this machine reaches a listener: one on all addresses also listens on the loopback.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
     }
 }
 

@@ -1,12 +1,12 @@
 //! `peapod image`: brings WebAssembly files into the image store and shows what is there.
 
-use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use runtime::images::{Image, ImageStore, Reference};
 use serde_json::json;
 
+use crate::data_dir;
 use crate::terminal::Terminal;
 
 /// How a listing is printed.
@@ -20,11 +20,7 @@ pub enum Output {
 
 /// The folder of the image store: the given one, or the one in the user's data directory.
 pub fn folder(given: Option<PathBuf>) -> Result<PathBuf> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    given
-        .or_else(|| absolute("XDG_DATA_HOME").map(|data| data.join("peapod/images")))
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/share/peapod/images")))
-        .context("no place for images: neither XDG_DATA_HOME nor HOME is set; name one with --image-dir")
+    given.map_or_else(|| data_dir::of_user().map(|folder| folder.join("images")), Ok)
 }
 
 /// Imports a file under a name of the host `localhost`.

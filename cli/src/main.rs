@@ -1,5 +1,7 @@
 //! `peapod`: a Kubernetes cluster for WebAssembly in one process.
 
+use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,14 +9,19 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use cli::image;
 use cli::run::{self, RunOptions, Until};
+use cli::serve::{self, AuthorizationMode, ServeOptions};
 use cli::span;
 use cli::terminal::Terminal;
+use cli::{backup, data_dir};
 use tracing_subscriber::EnvFilter;
 
 /// Runs WebAssembly workloads as Kubernetes pods: a whole cluster in one process, without Docker or root.
 #[derive(Parser)]
 #[command(name = "peapod", version, arg_required_else_help = true)]
 struct Arguments {
+    /// How logs are written to standard error; RUST_LOG says which
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,6 +47,46 @@ enum Command {
         namespace: String,
         #[command(flatten)]
         store: ImageDir,
+    },
+    /// Serves a cluster that stays, for kubectl and every other client of Kubernetes
+    Serve {
+        /// Where the API listens; port 0 takes a free one
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6443")]
+        listen: SocketAddr,
+        /// More names or addresses by which clients reach the API
+        #[arg(long = "tls-san", value_name = "NAME")]
+        names: Vec<String>,
+        #[command(flatten)]
+        data: Data,
+        /// Keeps nothing: the cluster and its CA are gone when the process ends
+        #[arg(long)]
+        ephemeral: bool,
+        /// Where images and their compiled code are kept [default: images in the data directory]
+        #[arg(long, value_name = "DIR")]
+        image_dir: Option<PathBuf>,
+        /// The kubeconfig that learns of the cluster [default: the user's own]
+        #[arg(long, value_name = "PATH")]
+        kubeconfig: Option<PathBuf>,
+        /// The name of the kubeconfig's context
+        #[arg(long, value_name = "NAME", default_value = "peapod")]
+        context: String,
+        /// Who may do what
+        #[arg(long, value_enum, value_name = "MODE", default_value = "Standard")]
+        authorization_mode: AuthorizationMode,
+    },
+    /// Writes every object of a cluster to a new file; its server may run meanwhile
+    Backup {
+        /// The file to write
+        file: PathBuf,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Makes the store of a data directory that has none from a backup
+    Restore {
+        /// The backup to read
+        file: PathBuf,
+        #[command(flatten)]
+        data: Data,
     },
     /// Imports and lists the images that pods can run
     Image {
@@ -69,17 +116,38 @@ enum ImageCommand {
 }
 
 #[derive(clap::Args)]
+struct Data {
+    /// Where a server keeps objects, keys, volumes and logs [default: the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Data {
+    fn folder(self) -> anyhow::Result<PathBuf> {
+        self.data_dir.map_or_else(data_dir::of_user, Ok)
+    }
+}
+
+#[derive(clap::Args)]
 struct ImageDir {
     /// Where images and their compiled code are kept [default: the user's data directory]
     #[arg(long, global = true, value_name = "DIR")]
     image_dir: Option<PathBuf>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// A line for people
+    Text,
+    /// A JSON object on each line
+    Json,
+}
+
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    log(&arguments);
     let terminal = Terminal::standard();
-    match carry_out(Arguments::parse().command, &terminal) {
+    match carry_out(arguments.command, &terminal) {
         Ok(code) => code,
         Err(error) => {
             terminal.status("");
@@ -89,11 +157,53 @@ fn main() -> ExitCode {
     }
 }
 
+/// A server tells what it does; other commands speak up only when something fails.
+fn log(arguments: &Arguments) {
+    let level = if matches!(arguments.command, Command::Serve { .. }) { "info" } else { "error" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match arguments.log_format {
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
+
 fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run { paths, until, timeout, watch, namespace, store } => {
             let image_dir = image::folder(store.image_dir)?;
             run::run(RunOptions { paths, until, timeout, watch, namespace, image_dir }, terminal)
+        }
+        Command::Serve {
+            listen,
+            names,
+            data,
+            ephemeral,
+            image_dir,
+            kubeconfig,
+            context,
+            authorization_mode: authorization,
+        } => {
+            let Data { data_dir } = data;
+            let options = ServeOptions {
+                listen,
+                names,
+                data_dir,
+                ephemeral,
+                image_dir,
+                kubeconfig,
+                context,
+                authorization,
+            };
+            serve::serve(options, terminal)
+        }
+        Command::Backup { file, data } => {
+            backup::backup(&file, &data.folder()?, terminal)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore { file, data } => {
+            backup::restore(&file, &data.folder()?, terminal)?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Image { command, store } => {
             let folder = image::folder(store.image_dir)?;

@@ -21,6 +21,7 @@ use anyhow::{Context, Result};
 
 pub use session::{Ending, Session};
 
+use crate::signals;
 use crate::terminal::Terminal;
 
 /// What to run, and until when.
@@ -58,24 +59,9 @@ pub fn run(options: RunOptions, terminal: &Terminal) -> Result<ExitCode> {
         .context("start the threads of the cluster")?;
     threads.block_on(async {
         let session = Session::start(options, terminal.clone()).await?;
-        match session.run(interrupted()).await? {
+        match session.run(signals::interrupted()).await? {
             Ending::Stopped | Ending::Reached => Ok(ExitCode::SUCCESS),
             Ending::NotReached => Ok(ExitCode::FAILURE),
         }
     })
-}
-
-/// Resolves at Ctrl-C, or when the process is asked to end.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        biased;
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
 }

@@ -37,7 +37,10 @@ pub const CONTROLLER: Controller = Controller {
         Watch::Of(PODS, concerned_by_pod),
     ],
     reads: &[(REPLICA_SETS, Some(ORPHANS))],
-    decide: |cache, target, now| Ok(observe(cache, target)?.map_or(vec![], |state| reconcile(&state, now))),
+    decide: |view, target| {
+        let state = observe(view.cache, target)?;
+        Ok(state.map_or(vec![], |state| reconcile(&state, view.now)))
+    },
     workers: 16,
     pace: Duration::from_millis(5),
 };
@@ -281,13 +284,7 @@ fn create(rollout: &Rollout<'_>, replicas: i32) -> Vec<Action> {
     let deployment = rollout.deployment.object();
     let value = new_set(rollout, replicas);
     let name = template::set_name(rollout.deployment);
-    let create = Action::Create(Create {
-        resource: REPLICA_SETS,
-        namespace: deployment.namespace().to_owned(),
-        value,
-        times: 1,
-        report: None,
-    });
+    let create = Action::Create(Create::one(&REPLICA_SETS, deployment.namespace(), value));
     let mut actions = vec![create];
     if replicas > 0 {
         actions.push(scaled(deployment, &name, 0, replicas));

@@ -18,6 +18,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use crate::framework::{Action, Controller, Target, Watch};
 use crate::pod;
 use crate::typed::Typed;
+pub(crate) use endpoint::{Port, addresses, port_of};
+pub(crate) use fill::is_headless;
 
 /// The label that names the Service of a slice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -30,7 +32,7 @@ const MANAGER: &str = "endpointslice-controller.k8s.io";
 
 /// The controller's slices by the namespace and name of their Service.
 const BY_SERVICE: Index = Index {
-    name: "service",
+    name: "kept-for-service",
     texts: |slice| service_of(slice).map(|key| key.to_string()).into_iter().collect(),
 };
 
@@ -46,7 +48,7 @@ pub const CONTROLLER: Controller = Controller {
         Watch::Of(PODS, concerned),
     ],
     reads: &[(NODES, None), (ENDPOINT_SLICES, Some(BY_SERVICE))],
-    decide: |cache, target, _| Ok(observe(cache, target)?.map_or(vec![], |state| reconcile(&state))),
+    decide: |view, target| Ok(observe(view.cache, target)?.map_or(vec![], |state| reconcile(&state))),
     workers: 16,
     // A slice is written as a whole, so that a hundred pods becoming ready one by one are worth waiting for.
     pace: Duration::from_millis(20),
@@ -71,7 +73,7 @@ fn service_of(slice: &Object) -> Option<Key> {
 }
 
 /// The Services that select a pod, before or after, if what they tell of it changed.
-fn concerned(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target)) {
+pub(crate) fn concerned(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target)) {
     let labels =
         |object: &Option<Object>| object.as_ref().and_then(|object| object.metadata().labels.clone());
     let same = endpoint::told(&change.old) == endpoint::told(&change.new);
@@ -85,7 +87,8 @@ fn concerned(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target)) {
     }
 }
 
-fn selects(service: &Object, pod: &Object) -> bool {
+/// Whether a Service selects a pod.
+pub(crate) fn selects(service: &Object, pod: &Object) -> bool {
     let spec = service.typed::<Service>().ok().and_then(|service| service.spec.as_ref());
     let selector = spec.and_then(|spec| spec.selector.as_ref());
     selector.is_some_and(|selector| {

@@ -6,6 +6,7 @@
 
 mod action;
 mod apply;
+mod latency;
 mod queue;
 mod run;
 
@@ -16,9 +17,12 @@ use api::object::DecodeError;
 use api::{Cache, Resource};
 use jiff::Timestamp;
 
+use crate::Settings;
+
 #[cfg(test)]
 pub(crate) use action::describe;
-pub use action::{Action, Create, Report, Target};
+pub use action::{Action, Create, Refusal, Report, Target};
+pub use latency::{BOUNDS_SECONDS, Latencies};
 pub use queue::Load;
 pub(crate) use run::{Surroundings, Work, start};
 
@@ -39,7 +43,18 @@ pub struct Controller {
 }
 
 /// Observes one object in the cache and reconciles it.
-pub type Decide = fn(&Cache, &Target, Timestamp) -> Result<Vec<Action>, DecodeError>;
+pub type Decide = fn(&View<'_>, &Target) -> Result<Vec<Action>, DecodeError>;
+
+/// All that a decision may be made from.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The cluster as far as it is known.
+    pub cache: &'a Cache,
+    /// What was settled when the controllers were started.
+    pub settings: &'a Settings,
+    /// The time.
+    pub now: Timestamp,
+}
 
 /// Names the objects concerned by a change.
 pub type Concerns = fn(&Cache, &Change, &mut dyn FnMut(Target));

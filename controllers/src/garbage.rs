@@ -29,7 +29,7 @@ pub const CONTROLLER: Controller = Controller {
     name: "generic-garbage-collector",
     watches: &[Watch::Every(concerned)],
     reads: &[],
-    decide: |cache, target, _| Ok(observe(cache, target).map_or(vec![], |state| reconcile(&state))),
+    decide: |view, target| Ok(observe(view.cache, target).map_or(vec![], |state| reconcile(&state))),
     // Each works on one dependent: together they make the groups that the store commits.
     workers: 128,
     pace: Duration::ZERO,
@@ -231,12 +231,12 @@ fn orphan(state: &State) -> Vec<Action> {
 fn keep_owners(resource: &Resource, object: &Object, kept: impl Fn(&OwnerReference) -> bool) -> Action {
     let owners = object.metadata().owner_references.iter().flatten();
     let owners: Vec<&OwnerReference> = owners.filter(|owner| kept(owner)).collect();
-    Action::patch_unchanged(resource, object, json!({"metadata": {"ownerReferences": owners}}))
+    Action::patch_unchanged(resource, object, "", json!({"metadata": {"ownerReferences": owners}}))
 }
 
 fn without_finalizer(state: &State, name: &str) -> Action {
     let finalizers = state.object.metadata().finalizers.iter().flatten();
     let finalizers: Vec<&String> = finalizers.filter(|finalizer| *finalizer != name).collect();
     let merge = json!({"metadata": {"finalizers": finalizers}});
-    Action::patch_unchanged(&state.resource, &state.object, merge)
+    Action::patch_unchanged(&state.resource, &state.object, "", merge)
 }

@@ -8,18 +8,23 @@
 //! ```
 
 pub mod deployment;
+pub mod endpoints;
 pub mod endpointslice;
 pub mod framework;
 pub mod garbage;
+pub mod job;
 pub mod namespace;
 mod owner;
 mod pod;
 pub mod replicaset;
+pub mod root_ca;
 pub mod scheduler;
+pub mod service_account;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod ttl_after_finished;
 mod typed;
 
 use std::sync::Arc;
@@ -35,10 +40,15 @@ use framework::{Controller, Load, Surroundings, Work};
 pub use typed::Typed;
 
 /// All controllers.
-pub const CONTROLLERS: [&Controller; 5] = [
+pub const CONTROLLERS: [&Controller; 10] = [
     &deployment::CONTROLLER,
     &replicaset::CONTROLLER,
+    &job::CONTROLLER,
     &endpointslice::CONTROLLER,
+    &endpoints::CONTROLLER,
+    &service_account::CONTROLLER,
+    &root_ca::CONTROLLER,
+    &ttl_after_finished::CONTROLLER,
     &namespace::CONTROLLER,
     &garbage::CONTROLLER,
 ];
@@ -52,9 +62,17 @@ pub fn cache_builder(builder: CacheBuilder) -> CacheBuilder {
     CONTROLLERS.iter().fold(builder, |builder, controller| controller.prepare(builder))
 }
 
+/// What is settled when the controllers are started.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The certificate of the cluster's CA, in PEM, to be published in every namespace; none publishes nothing.
+    pub root_ca: Option<String>,
+}
+
 /// The controllers and the scheduler at work.
 pub struct Controllers {
     works: Vec<(&'static str, Arc<Work>)>,
+    scheduler: Arc<scheduler::Meter>,
 }
 
 impl Controllers {
@@ -64,25 +82,33 @@ impl Controllers {
         cache: &Cache,
         clock: &Clock,
         recorder: &Recorder,
+        settings: Settings,
         tasks: &mut JoinSet<()>,
     ) -> Self {
+        let settings = Arc::new(settings);
         let surroundings = |name: &str| Surroundings {
             client: client.with_user(User::component(name)),
             cache: cache.clone(),
             clock: clock.clone(),
             recorder: recorder.with_component(name),
+            settings: Arc::clone(&settings),
         };
         let start = |controller: &&'static Controller| {
             let work = framework::start(controller, surroundings(controller.name), tasks);
             (controller.name, work)
         };
         let works = CONTROLLERS.iter().map(start).collect();
-        scheduler::start(surroundings(SCHEDULER), tasks);
-        Self { works }
+        let scheduler = scheduler::start(surroundings(SCHEDULER), tasks);
+        Self { works, scheduler }
     }
 
     /// How busy each controller is, for metrics.
     pub fn loads(&self) -> impl Iterator<Item = (&'static str, Load)> {
         self.works.iter().map(|(name, work)| (*name, work.load()))
+    }
+
+    /// How busy the scheduler is, for metrics.
+    pub fn scheduler(&self) -> scheduler::Load {
+        self.scheduler.load()
     }
 }

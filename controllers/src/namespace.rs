@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use api::event::seconds;
 use api::object::DecodeError;
-use api::resource::{CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, SERVICES};
+use api::resource::{
+    CONFIG_MAPS, ENDPOINTS, EVENTS, JOBS, LEASES, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, SERVICES,
+};
 use api::{Cache, Object, Resource};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition};
@@ -38,8 +40,20 @@ pub const CONTROLLER: Controller = Controller {
         }
     })],
     // What nobody else reads, but must be known to be deleted.
-    reads: &[(NAMESPACES, None), (CONFIG_MAPS, None), (SERVICES, None), (LEASES, None)],
-    decide: |cache, target, now| Ok(observe(cache, target)?.map_or(vec![], |state| reconcile(&state, now))),
+    reads: &[
+        (NAMESPACES, None),
+        (CONFIG_MAPS, None),
+        (SECRETS, None),
+        (SERVICE_ACCOUNTS, None),
+        (SERVICES, None),
+        (ENDPOINTS, None),
+        (JOBS, None),
+        (LEASES, None),
+    ],
+    decide: |view, target| {
+        let state = observe(view.cache, target)?;
+        Ok(state.map_or(vec![], |state| reconcile(&state, view.now)))
+    },
     workers: 8,
     // The content goes piece by piece, and what remains is counted each time.
     pace: Duration::from_millis(50),

@@ -65,7 +65,7 @@ pub fn adopt(owner_resource: &Resource, owner: &Object, resource: &Resource, obj
     let mut owners = references(object);
     owners.push(controller_reference(owner_resource, owner));
     let merge = json!({"metadata": {"ownerReferences": owners}});
-    Action::patch_unchanged(resource, object, merge)
+    Action::patch_unchanged(resource, object, "", merge)
 }
 
 /// Makes the object no longer the owner's.
@@ -73,7 +73,7 @@ pub fn release(owner_uid: &str, resource: &Resource, object: &Object) -> Action 
     let mut owners = references(object);
     owners.retain(|owner| owner["uid"] != owner_uid);
     let merge = json!({"metadata": {"ownerReferences": owners}});
-    Action::patch_unchanged(resource, object, merge)
+    Action::patch_unchanged(resource, object, "", merge)
 }
 
 fn references(object: &Object) -> Vec<Value> {

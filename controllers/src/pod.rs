@@ -1,8 +1,9 @@
 //! Facts about pods that several controllers go by.
 
+use api::Object;
 use api::clock::add;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ObjectReference, Pod, PodCondition};
 use std::time::Duration;
 
 /// The value of a condition, if the pod has it.
@@ -30,6 +31,23 @@ pub fn is_terminating(pod: &Pod) -> bool {
 /// Whether it counts as one of its owner's replicas.
 pub fn is_active(pod: &Pod) -> bool {
     !is_finished(pod) && !is_terminating(pod)
+}
+
+/// The name it answers to among the endpoints of a service, if its subdomain is that service.
+pub fn hostname_at(pod: &Pod, service: &str) -> Option<String> {
+    let spec = pod.spec.as_ref().filter(|spec| spec.subdomain.as_deref() == Some(service))?;
+    spec.hostname.clone().filter(|name| !name.is_empty())
+}
+
+/// How endpoints refer to it.
+pub fn reference(pod: &Object) -> ObjectReference {
+    ObjectReference {
+        kind: Some("Pod".to_owned()),
+        namespace: Some(pod.namespace().to_owned()),
+        name: Some(pod.name().to_owned()),
+        uid: Some(pod.uid().to_owned()),
+        ..ObjectReference::default()
+    }
 }
 
 /// The node it was given to; empty before.

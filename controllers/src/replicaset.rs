@@ -18,10 +18,12 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use crate::framework::{Action, Controller, Create, Report, Target, Watch};
+use crate::framework::{Action, Controller, Create, Refusal, Report, Target, Watch};
 use crate::owner::{self, Claim, ORPHANS};
 use crate::pod;
 use crate::typed::Typed;
+pub(crate) use rank::most_dispensable;
+pub(crate) use status::FAILURE;
 
 /// Pods created or deleted per look at most, so that a huge number is worked off in steps that can be changed.
 const BURST: usize = 1000;
@@ -34,7 +36,10 @@ pub const CONTROLLER: Controller = Controller {
         Watch::Of(PODS, concerned),
     ],
     reads: &[(PODS, Some(ORPHANS))],
-    decide: |cache, target, now| Ok(observe(cache, target)?.map_or(vec![], |state| reconcile(&state, now))),
+    decide: |view, target| {
+        let state = observe(view.cache, target)?;
+        Ok(state.map_or(vec![], |state| reconcile(&state, view.now)))
+    },
     workers: 16,
     pace: Duration::from_millis(5),
 };
@@ -144,10 +149,11 @@ fn scale(state: &State, active: &[&Typed<Pod>], now: Timestamp) -> Vec<Action> {
             value: new_pod(&state.set),
             times: (wanted - active.len()).min(BURST),
             report: report(),
+            refusal: Some(Refusal { owner: state.set.object().clone(), answer: status::refused }),
         })];
     }
     let surplus = (active.len() - wanted).min(BURST);
-    rank::most_dispensable(active, &state.crowd, now)
+    most_dispensable(active, &state.crowd, now)
         .take(surplus)
         .map(|pod| Action::delete(&PODS, pod.object(), report()))
         .collect()

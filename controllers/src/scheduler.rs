@@ -6,6 +6,7 @@
 mod board;
 mod demand;
 mod filter;
+mod meter;
 mod node;
 mod place;
 mod queue;
@@ -17,6 +18,8 @@ mod tests;
 pub use board::{Board, Decision};
 pub use demand::{Amounts, Demand, HostPort, Term};
 pub use filter::Refusal;
+pub use meter::Load;
+pub(crate) use meter::Meter;
 pub use node::{Facts, Node, Nodes};
 pub use place::{Placement, Refused, place};
 pub use queue::{Pending, Waiting};

@@ -1,10 +1,15 @@
 //! All controllers at work together, in paused time, on a server that only stores.
 
+mod jobs;
+mod namespaces;
+mod rollouts;
+
 use std::time::Duration;
 
 use api::event::Recorder;
 use api::resource::{
-    CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, NAMESPACES, NODES, PODS, REPLICA_SETS, SERVICES,
+    CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, EVENTS, JOBS, NAMESPACES, NODES, PODS,
+    REPLICA_SETS, SERVICE_ACCOUNTS, SERVICES,
 };
 use api::{Client, Clock, Object, Resource, Status};
 use serde_json::{Value, json};
@@ -25,10 +30,11 @@ impl Cluster {
         let server = Server::default();
         let clock = Clock::virtual_from(now());
         let client = Client::new(Arc::new(server.clone()), User::component("test"));
+        let settings = Settings { root_ca: Some("CA".to_owned()) };
         let mut tasks = JoinSet::new();
         let cache = cache_builder(Cache::builder()).start(&client, &clock, &mut tasks);
         let recorder = Recorder::start(client.clone(), clock.clone(), "test", &mut tasks);
-        let controllers = Controllers::start(&client, &cache, &clock, &recorder, &mut tasks);
+        let controllers = Controllers::start(&client, &cache, &clock, &recorder, settings, &mut tasks);
         let allocatable = json!({"cpu": "100", "memory": "100Gi", "pods": "10000"});
         server.put(
             &NODES,
@@ -116,6 +122,8 @@ async fn a_deployment_comes_up_and_is_rolled_and_goes() {
     assert_eq!(status["conditions"][1]["reason"], "NewReplicaSetAvailable", "{status}");
     let slice = cluster.one(&ENDPOINT_SLICES);
     assert_eq!(slice.value()["endpoints"].as_array().map(Vec::len), Some(3));
+    let endpoints = cluster.one(&ENDPOINTS);
+    assert_eq!(endpoints.value()["subsets"][0]["addresses"].as_array().map(Vec::len), Some(3));
     assert_eq!(cluster.events("Scheduled").len(), 3);
     assert_eq!(cluster.events("SuccessfulCreate").len(), 3);
     assert_eq!(cluster.events("ScalingReplicaSet").len(), 1);
@@ -130,7 +138,15 @@ async fn a_deployment_comes_up_and_is_rolled_and_goes() {
     cluster.server.take_log();
     cluster.settle().await;
     assert_eq!(cluster.server.take_log(), Vec::<String>::new(), "a cluster at rest writes nothing");
-    assert!(cluster.controllers.loads().all(|(_, load)| load.depth == 0));
+    assert!(
+        cluster
+            .controllers
+            .loads()
+            .all(|(_, load)| load.depth == 0 && load.waited.count == load.worked.count)
+    );
+    let scheduler = cluster.controllers.scheduler();
+    assert_eq!((scheduler.active, scheduler.scheduled, scheduler.refused), (0, scheduler.waited.count, 0));
+    assert!(scheduler.scheduled >= 6, "{scheduler:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,8 +176,17 @@ async fn what_must_fail_is_tried_once_at_a_time() {
     let event = &cluster.events("FailedCreate")[0];
     assert_eq!(event["message"], "Error creating: pods is forbidden: exceeded quota");
     assert!(event["count"].as_u64() > Some(5), "{event}");
+    let failure = |resource: &Resource| {
+        let conditions = cluster.one(resource).value()["status"]["conditions"].clone();
+        let all = conditions.as_array().cloned().unwrap_or_default();
+        let failure = all.into_iter().find(|condition| condition["type"] == "ReplicaFailure");
+        failure.map(|failure| (failure["reason"].clone(), failure["message"].clone()))
+    };
+    let told = Some(("FailedCreate".into(), "pods is forbidden: exceeded quota".into()));
+    assert_eq!((failure(&REPLICA_SETS), failure(&DEPLOYMENTS)), (told.clone(), told));
     cluster.server.refuse(|_| None);
     cluster.pass(Duration::from_secs(20)).await;
+    assert_eq!((failure(&REPLICA_SETS), failure(&DEPLOYMENTS)), (None, None));
     assert_eq!(cluster.server.all(&PODS).len(), 1000);
 }
 
@@ -191,10 +216,11 @@ async fn a_namespace_takes_all_with_it() {
     );
     cluster.settle().await;
     let namespace = cluster.one(&NAMESPACES);
-    assert_eq!(cluster.server.all(&CONFIG_MAPS).len(), 1);
+    assert_eq!(cluster.server.all(&CONFIG_MAPS).len(), 2, "with that of the CA");
     cluster.server.change(&NAMESPACES, &namespace, json!({"metadata": {"deletionTimestamp": NOW}}));
     cluster.settle().await;
     assert!(cluster.server.all(&CONFIG_MAPS).is_empty());
+    assert!(cluster.server.all(&SERVICE_ACCOUNTS).is_empty());
     assert_eq!(cluster.one(&NAMESPACES).value()["spec"]["finalizers"], json!([]));
 }
 
@@ -207,6 +233,7 @@ async fn a_pod_without_room_says_why_and_gets_it_later() {
         "spec": {"containers": [{"name": "c", "resources": {"requests": {"memory": "200Gi"}}}]}}),
     );
     cluster.settle().await;
+    assert_eq!(cluster.controllers.scheduler().unschedulable, 1);
     let condition = cluster.one(&PODS).value()["status"]["conditions"][0].clone();
     let expected = "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 No preemption \
                     victims found for incoming pod.";

@@ -16,7 +16,7 @@ use std::time::Duration;
 use api::Clock;
 use tokio::sync::watch;
 
-pub use line::{LogLine, LogStream};
+pub use line::{LogEntry, LogLine, LogStream};
 pub use read::{LogFollower, tail};
 
 use throttle::Throttle;
@@ -131,6 +131,11 @@ impl LogFile {
     /// Ask for it when the writers exist: a log without writers has ended.
     pub fn follow(&self) -> LogFollower {
         LogFollower::new(Arc::clone(&self.0))
+    }
+
+    /// The same beginning with the last `count` entries there are now.
+    pub fn follow_tail(&self, count: u64) -> LogFollower {
+        LogFollower::at_tail(Arc::clone(&self.0), count)
     }
 }
 

@@ -3,7 +3,8 @@
 //! A pod attaches to the [`Network`] and gets an [`Interface`]; all containers of the pod share it, with its address and
 //! its ports. What services mean is a value, [`Routes`], which the [`Proxy`] keeps up to date and swaps whole: opening a
 //! connection reads it without a lock. A connection between pods is a pair of pipes in memory. A connection that came in
-//! through a port of the host is handed to the pod as it is. Nothing else touches a socket of the host.
+//! through a port of the host is handed to the pod as it is, and one to the API server may leave through a socket of the
+//! host. Nothing else touches one.
 
 mod address;
 mod backlog;
@@ -16,16 +17,18 @@ mod ports;
 mod proxy;
 mod routes;
 mod stream;
+mod tls;
 mod turns;
 mod unsupported;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use api::{Clock, Key};
 use arc_swap::ArcSwap;
 use imbl::OrdMap;
+use rustls::ClientConfig;
 use tokio::sync::watch;
 
 pub use address::{AddressPlan, AddressesExhausted, Cidr, NotACidr};
@@ -33,6 +36,7 @@ pub use backlog::BACKLOG;
 pub use connect::{ConnectError, PATIENCE, Refusal};
 pub use names::ResolveError;
 pub use node_ports::NodePortAddress;
+pub use outside::ApiServer;
 pub use ports::{ListenError, Listener};
 pub use proxy::Proxy;
 pub use routes::{Backends, Candidates, Endpoint, Flow, Kind, NoRoute, PortId, Route, Routes, Service};
@@ -54,6 +58,10 @@ pub struct NetworkConfig {
     pub cluster_domain: String,
     /// Bounds how long a connection may wait to be accepted.
     pub clock: Clock,
+    /// The API server, if pods may reach it.
+    pub api_server: Option<ApiServer>,
+    /// The certificate, in PEM, of the one authority that pods' HTTPS requests trust.
+    pub trusted_ca_pem: Option<String>,
 }
 
 impl NetworkConfig {
@@ -65,7 +73,14 @@ impl NetworkConfig {
             plan,
             cluster_domain: "cluster.local".to_owned(),
             clock,
+            api_server: None,
+            trusted_ca_pem: None,
         }
+    }
+
+    /// The address at which this node's pods see what the node itself offers them, such as the API server. No pod gets it.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.pod_cidr.gateway()
     }
 }
 
@@ -83,6 +98,8 @@ struct Shared {
     turns: Turns,
     node_ports: watch::Sender<Arc<[NodePortAddress]>>,
     host_source: SourcePorts,
+    /// Made when first needed: most pods make no HTTPS requests.
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// The routes in force, numbered by how often they were swapped.
@@ -120,6 +137,7 @@ impl Network {
             turns: Turns::default(),
             node_ports: watch::Sender::new(Arc::new([])),
             host_source: SourcePorts::default(),
+            tls: OnceLock::new(),
             config,
         }))
     }
@@ -183,6 +201,12 @@ impl Network {
     /// The address under which pods see connections from the host: that of the node's pod network itself.
     pub fn host_address(&self) -> IpAddr {
         self.0.config.pod_cidr.first().into()
+    }
+
+    fn tls(&self) -> Arc<ClientConfig> {
+        let config = &self.0.config;
+        let make = || tls::config(config.trusted_ca_pem.as_deref(), &config.clock);
+        Arc::clone(self.0.tls.get_or_init(make))
     }
 
     fn question<'a>(&'a self, namespace: &'a str, name: &'a str) -> Question<'a> {
@@ -267,6 +291,11 @@ impl Interface {
     /// Takes a port on one address: the pod's own, its loopback address, or, if unspecified, all.
     pub fn listen_at(&self, address: SocketAddr) -> Result<Listener, ListenError> {
         self.0.attachment.ports.listen(address)
+    }
+
+    /// How the pod's requests over HTTPS are secured.
+    pub fn tls(&self) -> Arc<ClientConfig> {
+        self.0.network.tls()
     }
 
     /// Stops the pod's listeners: each hands out the connections it has taken and then ends. New ones are routed elsewhere.

@@ -4,6 +4,7 @@
 //! Workers are told of changes by mail that holds only the newest state, so that nothing queues up.
 
 pub mod env;
+mod figures;
 mod images;
 pub mod machine;
 pub mod output;
@@ -11,6 +12,7 @@ pub mod plan;
 mod post;
 mod registration;
 pub mod room;
+pub mod server;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -25,20 +27,23 @@ use std::sync::Arc;
 
 use api::cache::CacheBuilder;
 use api::event::Recorder;
-use api::resource::{CONFIG_MAPS, PODS, SERVICES};
+use api::resource::{CONFIG_MAPS, PODS, SECRETS, SERVICES};
 use api::{Cache, Client, Clock, Key, Object};
 use futures::FutureExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
 
+pub use figures::Figures;
 pub use images::Images;
 pub use room::Capacity;
+pub use server::NodeDialer;
 
 use crate::engine::Engine;
 use crate::logs::LogConfig;
 use crate::network::Network;
-use crate::volumes;
+use crate::volumes::{self, Source};
 use output::Output;
 use post::{Mail, Post, Postbox};
 use room::Rooms;
@@ -87,12 +92,14 @@ struct Shared {
     rooms: Rooms,
     output: Output,
     usage: Usage,
+    /// When this process began to be the node.
+    started: Timestamp,
 }
 
 impl Node {
     /// Adds what a node reads to a cache.
     pub fn cached(cache: CacheBuilder) -> CacheBuilder {
-        cache.with(&PODS).with(&CONFIG_MAPS).with(&SERVICES)
+        cache.with(&PODS).with(&CONFIG_MAPS).with(&SECRETS).with(&SERVICES)
     }
 
     /// Registers the node and runs what is bound to it, until `tasks` is dropped.
@@ -104,10 +111,13 @@ impl Node {
         let shared = Arc::new(Shared {
             rooms: Rooms::new(&config.capacity),
             output: Output::default(),
-            usage: Usage::default(),
+            usage: Usage::new(&config.clock),
+            started: config.clock.now(),
             config,
         });
         tasks.spawn(registration::keep_alive(Arc::clone(&shared)));
+        let sampled = Arc::clone(&shared);
+        tasks.spawn(async move { sampled.usage.keep_sampling(&sampled.config.clock).await });
         tasks.spawn(Agent::new(Arc::clone(&shared)).run());
         Self(shared)
     }
@@ -148,8 +158,8 @@ struct Agent {
     workers: JoinSet<(Arc<str>, Life)>,
     pods: BTreeMap<Arc<str>, Tenant>,
     by_key: BTreeMap<Key, Arc<str>>,
-    /// Who uses a ConfigMap.
-    users: BTreeMap<Key, BTreeSet<Arc<str>>>,
+    /// Who uses a ConfigMap or a Secret.
+    users: BTreeMap<(Source, Key), BTreeSet<Arc<str>>>,
 }
 
 /// How a worker ended.
@@ -162,7 +172,7 @@ enum Life {
 struct Tenant {
     key: Key,
     post: Post,
-    config_maps: BTreeSet<Key>,
+    sources: BTreeSet<(Source, Key)>,
 }
 
 impl Agent {
@@ -196,8 +206,8 @@ impl Agent {
                     for key in waiting.pods {
                         self.deliver(&cache, key);
                     }
-                    for key in waiting.config_maps {
-                        self.announce(&key);
+                    for source in waiting.sources {
+                        self.announce(&source);
                     }
                 }
             }
@@ -236,10 +246,9 @@ impl Agent {
             Ok(pod) => pod,
             Err(error) => return warn!(pod = %key, %error, "pod not understood"),
         };
-        let config_maps: BTreeSet<Key> =
-            config_maps_of(pod).map(|name| Key::new(Arc::clone(&key.namespace), name)).collect();
-        for config_map in &config_maps {
-            let users = self.users.entry(config_map.clone()).or_default();
+        let sources = sources_of(pod, &key);
+        for source in &sources {
+            let users = self.users.entry(source.clone()).or_default();
             users.insert(Arc::clone(&uid));
         }
         let (post, mail) = post::open(object);
@@ -252,7 +261,7 @@ impl Agent {
             }
         });
         self.by_key.insert(key.clone(), Arc::clone(&uid));
-        let tenant = Tenant { key, post, config_maps };
+        let tenant = Tenant { key, post, sources };
         self.pods.insert(uid, tenant);
     }
 
@@ -266,18 +275,18 @@ impl Agent {
         if !lingers && self.by_key.get(&tenant.key) == Some(uid) {
             self.by_key.remove(&tenant.key);
         }
-        for config_map in tenant.config_maps {
-            if let Some(users) = self.users.get_mut(&config_map) {
+        for source in tenant.sources {
+            if let Some(users) = self.users.get_mut(&source) {
                 users.remove(uid);
                 if users.is_empty() {
-                    self.users.remove(&config_map);
+                    self.users.remove(&source);
                 }
             }
         }
     }
 
-    fn announce(&self, config_map: &Key) {
-        for uid in self.users.get(config_map).into_iter().flatten() {
+    fn announce(&self, source: &(Source, Key)) {
+        for uid in self.users.get(source).into_iter().flatten() {
             if let Some(tenant) = self.pods.get(uid) {
                 tenant.post.send_modify(Mail::sources_changed);
             }
@@ -303,8 +312,10 @@ impl Agent {
     }
 }
 
-fn config_maps_of(pod: &Pod) -> impl Iterator<Item = &str> {
-    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let shown = volumes.filter_map(|volume| Some(volume.config_map.as_ref()?.name.as_str()));
-    shown.chain(env::config_maps(pod))
+/// The ConfigMaps and Secrets the pod uses.
+fn sources_of(pod: &Pod, key: &Key) -> BTreeSet<(Source, Key)> {
+    let shown = volumes::sources_of(pod);
+    let shown = shown.iter().map(|(source, name)| (*source, name.as_str()));
+    let all = shown.chain(env::sources(pod));
+    all.map(|(source, name)| (source, Key::new(Arc::clone(&key.namespace), name))).collect()
 }

@@ -7,27 +7,55 @@
 //!
 //! Names come from users: each becomes one component of a path or is refused, so that nothing leaves the pod's directory.
 
-mod config_map;
+mod downward;
 mod empty_dir;
 mod files;
 mod kinds;
+mod parts;
 mod place;
+mod show;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use api::Object;
-use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, Pod, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Pod, Volume, VolumeMount};
 
+pub use downward::{Allocatable, metadata_field, resource_field};
 pub use kinds::unsupported;
+pub use parts::Source;
 
+use parts::Shown;
 use place::{component, relative};
 
 /// Where volumes find what they show. Answers from memory.
 pub trait Sources {
-    /// The ConfigMap of this name in the pod's namespace.
-    fn config_map(&self, name: &str) -> Option<Object>;
+    /// The ConfigMap or Secret of this name in the pod's namespace.
+    fn find(&self, source: Source, name: &str) -> Option<Object>;
+
+    /// A token of the pod's service account, or why there is none.
+    fn token(&self, spec: &TokenSpec) -> Result<Arc<str>, String>;
+
+    /// What a container may use that sets no limit.
+    fn allocatable(&self) -> Allocatable;
+}
+
+/// A token that a volume shows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenSpec {
+    /// Whom it is meant for; none for the API server.
+    pub audience: Option<String>,
+    /// How long it should live.
+    pub expiration_seconds: i64,
+}
+
+/// The ConfigMaps and Secrets that the volumes of a pod show.
+pub fn sources_of(pod: &Pod) -> BTreeSet<(Source, String)> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let shown: Vec<Shown> = volumes.filter_map(Shown::of).collect();
+    shown.iter().flat_map(Shown::sources).map(|(source, name)| (source, name.to_owned())).collect()
 }
 
 /// The volumes of one pod.
@@ -40,7 +68,7 @@ pub struct PodVolumes {
 #[derive(Debug)]
 enum Content {
     EmptyDir,
-    ConfigMap(ConfigMapVolumeSource),
+    Shown(Shown),
 }
 
 /// A place of a guest's file tree and what is there.
@@ -58,7 +86,9 @@ pub struct Mounted {
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
     /// Peapod does not know this kind of volume.
-    #[error("volume {volume:?}: {kind} is not supported yet; supported: configMap, emptyDir")]
+    #[error(
+        "volume {volume:?}: {kind} is not supported yet; supported: configMap, downwardAPI, emptyDir, projected, secret"
+    )]
     Unsupported {
         /// The volume's name.
         volume: String,
@@ -124,34 +154,44 @@ impl PodVolumes {
     }
 
     /// Makes every volume. May be called again after a failure.
-    pub fn set_up(&self, sources: &dyn Sources) -> Result<(), VolumeError> {
+    pub fn set_up(&self, pod: &Pod, sources: &dyn Sources) -> Result<(), VolumeError> {
+        if let Some(volume) = self.volumes.keys().next() {
+            show::make_private(&self.folder).map_err(io_error(volume, &self.folder))?;
+        }
         for (name, content) in &self.volumes {
             let folder = self.folder_of(name)?;
             match content {
                 Content::EmptyDir => empty_dir::set_up(name, &folder)?,
-                Content::ConfigMap(source) => config_map::set_up(name, &folder, source, sources)?,
+                Content::Shown(shown) => show_files(name, &folder, shown, pod, sources)?,
             }
         }
         Ok(())
     }
 
     /// Shows what changed since. A volume whose source is gone keeps what it shows, unless it is optional.
-    pub fn refresh(&self, sources: &dyn Sources) -> Result<(), VolumeError> {
-        for (name, content) in &self.volumes {
-            if let Content::ConfigMap(source) = content {
-                match config_map::set_up(name, &self.folder_of(name)?, source, sources) {
-                    Err(VolumeError::Missing { .. }) => {}
-                    refreshed => refreshed?,
-                }
+    pub fn refresh(&self, pod: &Pod, sources: &dyn Sources) -> Result<(), VolumeError> {
+        for (name, shown) in self.shown() {
+            match show_files(name, &self.folder_of(name)?, shown, pod, sources) {
+                Err(VolumeError::Missing { .. }) => {}
+                refreshed => refreshed?,
             }
         }
         Ok(())
     }
 
-    /// The names of the ConfigMaps that are shown.
-    pub fn config_maps(&self) -> impl Iterator<Item = &str> {
-        self.volumes.values().filter_map(|content| match content {
-            Content::ConfigMap(source) => Some(source.name.as_str()),
+    /// The tokens that are shown, each once.
+    pub fn tokens(&self) -> BTreeSet<TokenSpec> {
+        self.shown().flat_map(|(_, shown)| shown.tokens()).cloned().collect()
+    }
+
+    /// Whether anything of the pod's own object is shown.
+    pub fn show_pod(&self) -> bool {
+        self.shown().any(|(_, shown)| shown.shows_pod())
+    }
+
+    fn shown(&self) -> impl Iterator<Item = (&String, &Shown)> {
+        self.volumes.iter().filter_map(|(name, content)| match content {
+            Content::Shown(shown) => Some((name, shown)),
             Content::EmptyDir => None,
         })
     }
@@ -217,11 +257,19 @@ fn content(volume: &Volume) -> Result<Content, VolumeError> {
     if let Some(kind) = unsupported(volume) {
         return Err(VolumeError::Unsupported { volume: volume.name.clone(), kind });
     }
-    Ok(match &volume.config_map {
-        Some(source) => Content::ConfigMap(source.clone()),
-        // A volume without a source is an emptyDir by default.
-        None => Content::EmptyDir,
-    })
+    // A volume without a source is an emptyDir by default.
+    Ok(Shown::of(volume).map_or(Content::EmptyDir, Content::Shown))
+}
+
+fn show_files(
+    volume: &str,
+    folder: &Path,
+    shown: &Shown,
+    pod: &Pod,
+    sources: &dyn Sources,
+) -> Result<(), VolumeError> {
+    let files = shown.files(volume, pod, sources)?;
+    show::show(folder, &files).map_err(|(path, error)| io_error(volume, &path)(error))
 }
 
 fn io_error(volume: &str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError {

@@ -1,6 +1,5 @@
 //! Measures the road from start to a thousand pods, and the memory they need: `cargo bench -p tests`.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use api::{Key, Resource};
 use cli::cluster::{Cluster, ClusterConfig, until};
 use runtime::images::{ImageStore, Reference};
 use serde_json::{Value, json};
+use tests::figures::{self, resident_mib, row, single};
 
 /// The guest that every pod runs: the component of examples/hello, without its volume.
 const HELLO: &[u8] = include_bytes!("../../examples/hello/hello.wasm");
@@ -25,9 +25,7 @@ const ROUNDS: usize = 20;
 
 fn main() -> Result<()> {
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    println!("{}", machine());
-    println!("cargo bench -p tests --bench road\n");
-    println!("{:<44} {:>10} {:>10} {:>10}", "", "minimum", "median", "maximum");
+    figures::head("cargo bench -p tests --bench road");
     threads.block_on(measure())
 }
 
@@ -51,7 +49,7 @@ async fn measure() -> Result<()> {
     row("start -> first pod Running", &first_pods[1..]);
 
     let bench = Bench::start(&images, folder.path()).await?;
-    let idle = resident_mib()?;
+    let idle = resident_mib("self")?;
     let mut pods = Vec::new();
     for round in 0..ROUNDS {
         let begin = Instant::now();
@@ -64,7 +62,7 @@ async fn measure() -> Result<()> {
     bench.cluster.client.create(&DEPLOYMENTS, "default", &deployment()).await?;
     bench.until_settled(REPLICAS).await?;
     row(&format!("Deployment 0 -> {REPLICAS} ready"), &[begin.elapsed()]);
-    let full = resident_mib()?;
+    let full = resident_mib("self")?;
 
     let begin = Instant::now();
     let rolled = json!({"spec": {"template": {"metadata": {"annotations": {"round": "2"}}}}});
@@ -77,8 +75,8 @@ async fn measure() -> Result<()> {
     bench.until(&PODS, |bench| bench.pods_of_deployment() == 0).await?;
     row(&format!("Deployment {REPLICAS} -> 0, pods gone"), &[begin.elapsed()]);
 
-    println!("{:<44} {idle:>7} MiB", "memory, idle");
-    println!("{:<44} {full:>7} MiB", format!("memory, {REPLICAS} pods"));
+    single("memory, idle", &format!("{idle} MiB"));
+    single(&format!("memory, {REPLICAS} pods"), &format!("{full} MiB"));
     bench.cluster.stop(Duration::ZERO).await;
     Ok(())
 }
@@ -155,32 +153,4 @@ fn pod_spec() -> Value {
         "name": "main", "image": "localhost/hello", "ports": [{"containerPort": 8080}],
         "resources": {"requests": {"cpu": "100u", "memory": "64Ki"}},
     }]})
-}
-
-fn row(name: &str, measured: &[Duration]) {
-    let mut sorted = measured.to_vec();
-    sorted.sort();
-    let shown = |span: Duration| format!("{:.1} ms", span.as_secs_f64() * 1e3);
-    let figures = [sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]].map(shown);
-    println!("{name:<44} {:>10} {:>10} {:>10}", figures[0], figures[1], figures[2]);
-}
-
-/// The processor and how many of them there are.
-fn machine() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cores} x {}", model.trim_start_matches([' ', '\t', ':']))
-}
-
-/// The memory this process holds.
-fn resident_mib() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS in /proc/self/status")?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib / 1024)
 }

@@ -4,9 +4,13 @@
 
 mod hello;
 mod hostile;
+mod kubectl;
 mod mistakes;
+mod power;
 mod relay;
 mod scenarios;
+mod serve;
+mod strangers;
 mod tidy;
 mod workloads;
 

@@ -76,12 +76,12 @@ async fn each_mistake_is_one_clear_line() -> Result<()> {
         (
             "kind: Pod",
             "kind: Pud",
-            "app.yaml:6: kind: \"Pud\" of \"v1\" is unknown; did you mean \"Pod\"? supported are Namespace, Node, Pod, ConfigMap, Service, EndpointSlice, Event, Lease, ReplicaSet, Deployment",
+            "app.yaml:6: kind: \"Pud\" of \"v1\" is unknown; did you mean \"Pod\"? supported are Namespace, Node, Pod, ConfigMap, Secret, ServiceAccount, Service, Endpoints, EndpointSlice, Event, Lease, ReplicaSet, Deployment, Job",
         ),
         (
             "apiVersion: v1\nkind: Pod",
-            "apiVersion: batch/v1\nkind: Job",
-            "app.yaml:6: kind: Job of batch/v1 is not supported yet; supported are Namespace, Node, Pod, ConfigMap, Service, EndpointSlice, Event, Lease, ReplicaSet, Deployment",
+            "apiVersion: batch/v1\nkind: CronJob",
+            "app.yaml:6: kind: CronJob of batch/v1 is not supported yet; supported are Namespace, Node, Pod, ConfigMap, Secret, ServiceAccount, Service, Endpoints, EndpointSlice, Event, Lease, ReplicaSet, Deployment, Job",
         ),
         (
             "    - name: app\n",

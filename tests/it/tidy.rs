@@ -102,6 +102,21 @@ fn no_file_has_grown_past_its_subject() {
     assert!(long.is_empty(), "files of more than 500 lines; what is their second subject? {long:#?}");
 }
 
+/// All who read the cache share its indexes, and find them by name: a second one of a name would never be asked.
+#[test]
+fn every_index_of_the_cache_has_a_name_of_its_own() {
+    let mut names = BTreeSet::new();
+    for file in sources("") {
+        let text = fs::read_to_string(&file).unwrap();
+        for declared in text.split(concat!(": Index", " =")).skip(1) {
+            let name = declared.split('"').nth(1).unwrap().to_owned();
+            assert!(!names.contains(&name), "{} declares another index {name:?}", shown(&file));
+            names.insert(name);
+        }
+    }
+    assert!(names.contains("owner"), "{names:?}");
+}
+
 #[test]
 fn the_top_of_the_repository_holds_what_it_should() {
     let allowed = BTreeSet::from([

@@ -1,9 +1,13 @@
 //! Whole clusters in one process, scenarios as text, and the rule on things a test needs from outside.
 
+pub mod figures;
+pub mod https;
 pub mod real;
 pub mod require;
 pub mod scenario;
 pub mod script;
+pub mod served;
+pub mod session;
 pub mod show;
 pub mod simulated;
 pub mod transcript;

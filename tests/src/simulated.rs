@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::Clock;
+use apiserver::Storage;
 use cli::cluster::{Cluster, ClusterConfig};
 use runtime::engine::scripted::ScriptedEngine;
 use runtime::logs::LogConfig;
@@ -43,6 +44,9 @@ impl Simulated {
             images: Arc::new(engine.clone()),
             capacity,
             logs: LogConfig::default(),
+            storage: Storage::Memory,
+            folder: None,
+            access: None,
         };
         let simulated = Self { cluster: Cluster::start(config).await?, engine };
         simulated.settle().await;

@@ -384,3 +384,38 @@ proptest! {
         let _ = read("test", &format!("{{{text}"));
     }
 }
+
+#[test]
+fn what_is_written_looks_as_kubectl_writes_it() {
+    let value = json!({"apiVersion": "v1", "clusters": [{"cluster": {"server": "https://a:1"}, "name": "x"}],
+        "empty": {}, "list": [[1, "yes"], []], "n": null, "text": "two\nlines", "port": "8080"});
+    let wanted = "apiVersion: v1\nclusters:\n- cluster:\n    server: \"https://a:1\"\n  name: x\nempty: {}\n\
+        list:\n- - 1\n  - \"yes\"\n- []\n\"n\": null\nport: \"8080\"\ntext: \"two\\nlines\"\n";
+    assert_eq!(write(&value), wanted);
+    assert_eq!(values(wanted), json!([value]));
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_the_same(value in any_tree()) {
+        let value = json!({"v": value});
+        prop_assert_eq!(values(&write(&value)), json!([value.clone()]), "{}", write(&value));
+    }
+}
+
+fn any_tree() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "[a-z0-9 :#'\"/.~-]{0,6}".prop_map(Value::from),
+        "(yes|no|on|null|0x1f|1e3|012|-|---|\\.inf|<<)".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z0-9 ]{0,3}", inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::openapi::{Definition, Definitions, Resource, Type};
 use crate::protobuf::{self, Cardinality, Markers, Messages, Wire, bare};
+use crate::zeros;
 
 /// Constants that defaults refer to by name.
 const CONSTANTS: [(&str, &str); 2] =
@@ -60,6 +61,8 @@ pub struct Member {
     pub of: String,
     /// What the comments say, as the table says it.
     pub facts: Vec<String>,
+    /// An empty text, 0 or false is a value, not an absence.
+    pub keeps_zero: bool,
 }
 
 /// Every definition with the message of its name. Both crates must agree on everything.
@@ -73,6 +76,7 @@ pub fn join<'d>(definitions: &'d Definitions, messages: &Messages) -> Result<Vec
         rows.push(row.map_err(|error| format!("{path}: {error}"))?);
     }
     rows.sort_by(|left, right| left.name.cmp(&right.name));
+    zeros::mark(&mut rows)?;
     match rows.windows(2).find(|pair| pair[0].name == pair[1].name) {
         Some(pair) => Err(format!("two types are called {}", pair[0].name)),
         None => Ok(rows),
@@ -136,6 +140,7 @@ impl Joining<'_> {
                     tags,
                     of: self.join_types(&member.of, field.cardinality, &field.of).map_err(explain)?,
                     facts: facts(&field.markers).map_err(explain)?,
+                    keeps_zero: false,
                 },
             );
         }

@@ -5,6 +5,7 @@ mod openapi;
 mod protobuf;
 mod sources;
 mod table;
+mod zeros;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ const HEADER: &str = "\
 # TYPE [meta: has apiVersion and kind] [whole: always owned and replaced as a whole]
 #   [kind=API-VERSION,KIND,RESOURCE,SCOPE[,LIST-KIND]]
 #  MEMBER[!: required] TAGS TYPE [set | atomic | map=KEYS] [whole | granular] [mergeKey=] [patch=] [default=]
+#   [zero: an empty text, 0 or false is a value, not an absence]
 #   TAGS lead through messages that JSON flattens. []T: list, {}T: map with strings as keys,
 #   (T): wrapped in a message whose member 1 is T.
 ";
@@ -52,6 +53,9 @@ fn line(name: &str, member: &Member) -> String {
     for fact in &member.facts {
         line.push(' ');
         line.push_str(fact);
+    }
+    if member.keeps_zero {
+        line.push_str(" zero");
     }
     line.push('\n');
     line

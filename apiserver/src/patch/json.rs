@@ -13,6 +13,9 @@ const MOST_OPERATIONS: usize = 10_000;
 /// the memory. Kubernetes bounds copies likewise.
 const MOST_COPIED_BYTES: usize = 3 << 20;
 
+/// Longer values are shown cut: a message is read by people, and the value may be a whole object.
+const LONGEST_SHOWN: usize = 256;
+
 /// About what a value takes besides its text.
 const VALUE_BYTES: usize = 16;
 
@@ -100,8 +103,17 @@ fn carry_out(document: &mut Value, operation: Operation, budget: &mut usize) -> 
         }
         Operation::Test { path, value } => match find(document, &path)? {
             found if equal(found, &value) => Ok(()),
-            found => Err(format!("the value is {found}, not {value}")),
+            found => Err(format!("the value is {}, not {}", shown(found), shown(&value))),
         },
+    }
+}
+
+/// The value as people read it in a message: a large one is cut.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 
@@ -282,6 +294,12 @@ mod tests {
             json!({"a": {}}),
             json!([{"op": "move", "from": "/a", "path": "/a/b"}]),
             Err(r#"move operation 0 at "/a/b": "/a" cannot be moved into itself"#),
+        );
+        let long = format!(r#"test operation 0 at "/a": the value is "{}..., not 2"#, "x".repeat(255));
+        row(
+            json!({"a": "x".repeat(1_000)}),
+            json!([{"op": "test", "path": "/a", "value": 2}]),
+            Err(long.as_str()),
         );
         row(json!({}), json!({}), Err("error decoding patch: a JSON patch is a list of operations"));
     }

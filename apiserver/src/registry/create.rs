@@ -24,7 +24,7 @@ impl Registry {
         let place = &self.identify(place, &mut value)?;
         let definition = place.kind.definition();
         place.kind.set_defaults(&mut value);
-        admission::admit_new(place.resource(), &mut value);
+        self.admit(place, &mut value)?;
         if definition.has("status") && !definition.status_at_create {
             tree::set(&mut value, "status", None);
         }
@@ -53,6 +53,16 @@ impl Registry {
             Err(Refused::Conflict(_)) => Err(Status::already_exists(place.resource(), &place.key.name)),
             Err(refused) => Err(place.refused(&refused)),
         }
+    }
+
+    /// Adds what the cluster adds, or refuses the object.
+    fn admit(&self, place: &Place, value: &mut Value) -> Result<(), Status> {
+        let around = admission::Surroundings {
+            store: &self.store,
+            identity: &self.identity,
+            issues_tokens: self.tokens.is_some(),
+        };
+        admission::admit_new(&around, place.resource(), &place.key, value)
     }
 
     /// Finds out where the object is to be, and gives it its identity.

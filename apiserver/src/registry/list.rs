@@ -29,6 +29,8 @@ impl Registry {
             return Ok(page(&snapshot, revision, &selection, None, limit));
         };
         let Continue { revision, after } = Continue::read(&token)?;
+        // Clients may make up tokens, also from what is to come.
+        self.reach(revision).await?;
         let too_old = |_: TooOld| Status::new(Reason::Expired, TOO_OLD_TO_CONTINUE);
         let snapshot = self.store.snapshot_at(&collection, revision).map_err(too_old)?;
         Ok(page(&snapshot, revision, &selection, Some(after), limit))
@@ -61,6 +63,8 @@ fn page(
         let found = snapshot.get(&key).filter(|object| selection.matches(object));
         return ObjectList { revision, items: found.into_iter().cloned().collect(), ..ObjectList::default() };
     }
+    // Never before the namespace: what comes first there would end the list at once.
+    let after = after.map(|after| after.max(Key::new(selection.namespace.as_str(), "")));
     let mut matching = snapshot.range(&selection.namespace, after).filter(|object| selection.matches(object));
     let Some(limit) = limit.filter(|limit| *limit > 0) else {
         return ObjectList { revision, items: matching.cloned().collect(), ..ObjectList::default() };
@@ -97,8 +101,13 @@ impl Continue {
     }
 }
 
+/// The token with which a list begins as things were at exactly this revision.
+pub fn list_exactly(revision: Revision) -> String {
+    Continue { revision, after: Key::cluster("") }.write()
+}
+
 fn too_large(asked: Revision, current: Revision) -> Status {
-    let message = format!("Too large resource version: {asked}, current: {current}");
+    let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
     let cause = Cause {
         reason: "ResourceVersionTooLarge".to_owned(),
         message: "Too large resource version".to_owned(),

@@ -7,6 +7,7 @@ mod durable;
 mod kinds;
 mod parts;
 mod reading;
+mod strategic;
 mod watching;
 
 use std::sync::Arc;

@@ -8,9 +8,13 @@ use serde_json::Value;
 use super::decode::{self, Incoming};
 use super::{ATTEMPTS, Place, Registry, metadata};
 use crate::builtin::Checked;
+use crate::patch::strategic::Refusal;
 use crate::patch::{self, PatchError};
 use crate::store::{Draft, Expected, Next, Refused, Write};
-use crate::{subresources, tree};
+use crate::{schema, subresources, tree};
+
+const NO_STRATEGY: &str =
+    "strategic merge patch is not supported for this kind; use application/merge-patch+json";
 
 /// What is to be done to the current state. Made anew for each attempt.
 enum Change {
@@ -18,6 +22,8 @@ enum Change {
     Replace(Incoming),
     /// Has this laid over it.
     Merge(Value),
+    /// Has this laid over it as the schema says, with its directives.
+    Strategic(Value),
     /// Has these operations applied.
     Operations(Value),
 }
@@ -50,6 +56,7 @@ impl Registry {
         let change = match patch {
             Patch::Merge(body) => Change::Merge(decode::tree(body)?),
             Patch::Json(body) => Change::Operations(decode::tree(body)?),
+            Patch::Strategic(body) => Change::Strategic(decode::tree(body)?),
         };
         self.change(place, change, options).await
     }
@@ -150,30 +157,47 @@ fn requested(
         "scale" => subresources::scale::of_value(old),
         _ => old.clone(),
     };
+    // The rest is not changed here, and copying it is most of the work.
+    let changeable = || match place.part {
+        "status" => only(old, &["apiVersion", "kind", "metadata", "status"]),
+        _ => seen(),
+    };
+    let without_rest = |mut document| {
+        if place.part == "status" {
+            tree::set(&mut document, "spec", None);
+        }
+        document
+    };
     let patched = match change {
         Change::Replace(incoming) => {
             return Ok(Incoming { value: incoming.value.clone(), warnings: incoming.warnings.clone() });
         }
         Change::Merge(tree) => {
-            let mut document = match place.part {
-                // The rest is not changed here, and copying it is most of the work.
-                "status" => only(old, &["apiVersion", "kind", "metadata", "status"]),
-                _ => seen(),
-            };
+            let mut document = changeable();
             patch::merge(&mut document, tree.clone());
-            if place.part == "status" {
-                tree::set(&mut document, "spec", None);
-            }
-            document
+            without_rest(document)
         }
-        Change::Operations(operations) => {
-            patch::apply_operations(seen(), operations).map_err(|error| match error {
-                PatchError::Malformed(_) => Status::bad_request(error.to_string()),
-                PatchError::Failed { .. } => Status::new(Reason::Invalid, error.to_string()),
-            })?
+        Change::Strategic(tree) => {
+            let resource = document(place);
+            let of = schema::builtin().kind(&resource.group, &resource.version, &resource.kind);
+            // Kubernetes' answer too for a kind without a schema in the program.
+            let of = of.ok_or_else(|| Status::new(Reason::UnsupportedMediaType, NO_STRATEGY))?;
+            without_rest(patch::strategic::merge(changeable(), tree.clone(), of).map_err(not_patched)?)
         }
+        Change::Operations(operations) => patch::apply_operations(seen(), operations).map_err(not_patched)?,
     };
     decode::object(&document(place), Body::Value(patched), validation)
+}
+
+fn not_patched(error: PatchError) -> Status {
+    let words = error.to_string();
+    match error {
+        PatchError::Malformed(_) => Status::bad_request(words),
+        PatchError::Failed { .. } | PatchError::Refused(Refusal::ListOfLists) => {
+            Status::new(Reason::Invalid, words)
+        }
+        PatchError::Refused(_) => Status::bad_request(words),
+    }
 }
 
 /// A copy of some fields.
@@ -183,7 +207,7 @@ fn only(object: &Value, fields: &[&str]) -> Value {
 }
 
 /// Refuses a change meant for another object or another state.
-fn check_preconditions(place: &Place, given: &Value, current: &Object) -> Result<(), Status> {
+pub(crate) fn check_preconditions(place: &Place, given: &Value, current: &Object) -> Result<(), Status> {
     let resource = place.resource();
     let metadata = &given["metadata"];
     let name = tree::text(metadata, "name").unwrap_or(&place.key.name);

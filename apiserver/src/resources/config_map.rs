@@ -3,9 +3,12 @@
 use api::Resource;
 use api::field::FieldError;
 use api::resource::CONFIG_MAPS;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::Value;
 
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
+use crate::cells::{self, number};
 use crate::names::config_key_mistakes;
 use crate::path::Path;
 
@@ -61,5 +64,14 @@ impl Builtin for ConfigMaps {
         must_stay(new.immutable == Some(true), "immutable");
         must_stay(new.data == old.data, "data");
         must_stay(new.binary_data == old.binary_data, "binaryData");
+    }
+
+    const COLUMNS: &'static [Column] = &[cells::NAME, number("Data", "How many entries it has."), cells::AGE];
+
+    fn row(config_map: &ConfigMap, now: Timestamp) -> Vec<Value> {
+        let texts = config_map.data.as_ref().map_or(0, |data| data.len());
+        let bytes = config_map.binary_data.as_ref().map_or(0, |data| data.len());
+        let metadata = &config_map.metadata;
+        vec![cells::name(metadata), (texts + bytes).into(), cells::age(metadata, now)]
     }
 }

@@ -3,12 +3,14 @@
 use api::Resource;
 use api::field::FieldError;
 use api::resource::DEPLOYMENTS;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, RollingUpdateDeployment};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
 use super::template;
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
+use crate::cells::{self, number, text};
 use crate::names::NOT_NEGATIVE;
 use crate::path::Path;
 use crate::tree;
@@ -77,6 +79,35 @@ impl Builtin for Deployments {
         if let (Some(new), Some(old)) = (&new.spec, &old.spec) {
             template::check_selector_stays(&new.selector, &old.selector, errors);
         }
+    }
+
+    const COLUMNS: &'static [Column] = &[
+        cells::NAME,
+        text("Ready", "How many of the wanted pods are ready."),
+        number("Up-to-date", "How many pods are made from the current template."),
+        number("Available", "How many pods have been ready for long enough."),
+        cells::AGE,
+        cells::CONTAINERS,
+        cells::IMAGES,
+        cells::SELECTOR,
+    ];
+
+    fn row(deployment: &Deployment, now: Timestamp) -> Vec<Value> {
+        let spec = deployment.spec.as_ref();
+        let status = deployment.status.as_ref();
+        let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(0);
+        let count = |of: fn(&DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
+        let [containers, images] = cells::template(spec.map(|spec| &spec.template));
+        vec![
+            cells::name(&deployment.metadata),
+            format!("{}/{wanted}", count(|status| status.ready_replicas)).into(),
+            count(|status| status.updated_replicas).into(),
+            count(|status| status.available_replicas).into(),
+            cells::age(&deployment.metadata, now),
+            containers,
+            images,
+            cells::selector(spec.map(|spec| &spec.selector)),
+        ]
     }
 }
 

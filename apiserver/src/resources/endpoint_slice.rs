@@ -6,10 +6,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use api::Resource;
 use api::field::FieldError;
 use api::resource::ENDPOINT_SLICES;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use jiff::Timestamp;
+use k8s_openapi::api::discovery::v1::{EndpointPort, EndpointSlice};
 use serde_json::Value;
 
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
+use crate::cells::{self, text};
 use crate::names::{Form, IMMUTABLE, port_mistake};
 use crate::path::Path;
 use crate::tree;
@@ -18,6 +20,10 @@ const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
 const MOST_ENDPOINTS: usize = 1000;
 const MOST_ADDRESSES: usize = 100;
 const MOST_PORTS: usize = 20_000;
+
+/// A line of a table has room for this many ports and addresses.
+const MOST_SHOWN: usize = 3;
+const UNSET: &str = "<unset>";
 
 /// The kind EndpointSlice.
 pub struct EndpointSlices;
@@ -52,6 +58,34 @@ impl Builtin for EndpointSlices {
         if new.address_type != old.address_type {
             errors.push(FieldError::invalid("addressType", new.address_type.as_str(), IMMUTABLE));
         }
+    }
+
+    const COLUMNS: &'static [Column] = &[
+        cells::NAME,
+        text("AddressType", "Kind of the addresses."),
+        text("Ports", "Ports behind the addresses."),
+        text("Endpoints", "The addresses."),
+        cells::AGE,
+    ];
+
+    fn row(slice: &EndpointSlice, now: Timestamp) -> Vec<Value> {
+        let ports: Vec<String> = slice.ports.iter().flatten().map(shown_port).collect();
+        let addresses: Vec<&String> =
+            slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses).collect();
+        vec![
+            cells::name(&slice.metadata),
+            slice.address_type.as_str().into(),
+            cells::first_few(&ports, MOST_SHOWN, UNSET).into(),
+            cells::first_few(&addresses, MOST_SHOWN, UNSET).into(),
+            cells::age(&slice.metadata, now),
+        ]
+    }
+}
+
+fn shown_port(port: &EndpointPort) -> String {
+    match port.port {
+        Some(number) => number.to_string(),
+        None => port.name.clone().unwrap_or_else(|| "*".to_owned()),
     }
 }
 

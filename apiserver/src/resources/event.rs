@@ -1,13 +1,17 @@
 //! Events: what happened to objects. They are forgotten after an hour.
 
+mod columns;
+
 use std::borrow::Cow;
 
 use api::Resource;
 use api::field::FieldError;
 use api::resource::EVENTS;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
+use serde_json::Value;
 
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
 
 /// The kind Event.
 pub struct Events;
@@ -69,5 +73,11 @@ impl Builtin for Events {
             _ => return None,
         };
         value.as_deref().map(Cow::from)
+    }
+
+    const COLUMNS: &'static [Column] = columns::COLUMNS;
+
+    fn row(event: &Event, now: Timestamp) -> Vec<Value> {
+        columns::row(event, now)
     }
 }

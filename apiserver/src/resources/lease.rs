@@ -3,9 +3,12 @@
 use api::Resource;
 use api::field::FieldError;
 use api::resource::LEASES;
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
+use serde_json::Value;
 
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
+use crate::cells::{self, text};
 use crate::names::NOT_NEGATIVE;
 
 /// The kind Lease.
@@ -27,5 +30,16 @@ impl Builtin for Leases {
         if let Some(count) = spec.lease_transitions.filter(|count| *count < 0) {
             errors.push(FieldError::invalid("spec.leaseTransitions", count, NOT_NEGATIVE));
         }
+    }
+
+    const COLUMNS: &'static [Column] = &[cells::NAME, text("Holder", "Who holds the lease."), cells::AGE];
+
+    fn row(lease: &Lease, now: Timestamp) -> Vec<Value> {
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        vec![
+            cells::name(&lease.metadata),
+            holder.unwrap_or_default().into(),
+            cells::age(&lease.metadata, now),
+        ]
     }
 }

@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use api::Resource;
 use api::field::FieldError;
 use api::resource::NAMESPACES;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
+use crate::cells::{self, text};
 use crate::names::Form;
 use crate::tree;
 
@@ -82,5 +84,14 @@ impl Builtin for Namespaces {
             "status.phase" => namespace.status.as_ref()?.phase.as_deref().map(Cow::from),
             _ => None,
         }
+    }
+
+    const COLUMNS: &'static [Column] =
+        &[cells::NAME, text("Status", "Whether the namespace is in use or going."), cells::AGE];
+
+    fn row(namespace: &Namespace, now: Timestamp) -> Vec<Value> {
+        let phase = namespace.status.as_ref().and_then(|status| status.phase.as_deref());
+        let metadata = &namespace.metadata;
+        vec![cells::name(metadata), phase.unwrap_or_default().into(), cells::age(metadata, now)]
     }
 }

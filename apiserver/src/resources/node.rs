@@ -1,14 +1,17 @@
 //! Nodes: the machines pods run on. A node registers itself with its status.
 
+mod columns;
+
 use std::borrow::Cow;
 
 use api::Resource;
 use api::field::FieldError;
 use api::resource::NODES;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
 use crate::names::NOT_NEGATIVE;
 use crate::path::Path;
 use crate::resources::pod_spec::scheduling::check_taints;
@@ -88,5 +91,11 @@ impl Builtin for Nodes {
             }
             _ => None,
         }
+    }
+
+    const COLUMNS: &'static [Column] = columns::COLUMNS;
+
+    fn row(node: &Node, now: Timestamp) -> Vec<Value> {
+        columns::row(node, now)
     }
 }

@@ -1,5 +1,6 @@
 //! Pods: what runs. Once made, little of a pod's specification can change.
 
+mod columns;
 mod quality;
 
 use std::borrow::Cow;
@@ -7,11 +8,12 @@ use std::borrow::Cow;
 use api::Resource;
 use api::field::FieldError;
 use api::resource::PODS;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 use serde_json::{Value, json};
 
 use super::pod_spec::{check_pod_spec, set_pod_defaults};
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
 use crate::path::Path;
 use crate::tree;
 
@@ -97,6 +99,12 @@ impl Builtin for Pods {
             _ => return None,
         };
         text.as_deref().map(Cow::from)
+    }
+
+    const COLUMNS: &'static [Column] = columns::COLUMNS;
+
+    fn row(pod: &Pod, now: Timestamp) -> Vec<Value> {
+        columns::row(pod, now)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod allocate;
 mod check;
+mod columns;
 pub mod ranges;
 
 use std::borrow::Cow;
@@ -9,10 +10,11 @@ use std::borrow::Cow;
 use api::Resource;
 use api::field::FieldError;
 use api::resource::SERVICES;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
-use crate::builtin::{Builtin, Definition};
+use crate::builtin::{Builtin, Column, Definition};
 use crate::names::Form;
 use crate::tree;
 
@@ -111,6 +113,12 @@ impl Builtin for Services {
             "spec.type" => spec.type_.as_deref().map(Cow::from),
             _ => None,
         }
+    }
+
+    const COLUMNS: &'static [Column] = columns::COLUMNS;
+
+    fn row(service: &Service, now: Timestamp) -> Vec<Value> {
+        columns::row(service, now)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use api::field::FieldError;
 use api::selector::LabelSelector;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use serde_json::Value;
 
@@ -37,13 +37,35 @@ pub struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Checks both, for the owner of kind `owner`, whose spec is at `path`.
+    /// Checks both, for the owner of kind `owner`, whose spec is at `path` and whose pods never end.
     pub fn run(&self, owner: &str, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+        let Some(spec) = self.check_pods(owner, path, errors) else {
+            return;
+        };
+        let path = path.child("template");
+        let path = path.child("spec");
+        match spec.restart_policy.as_deref() {
+            None | Some("Always") => {}
+            // Policies no pod can have were reported above.
+            Some(policy @ ("OnFailure" | "Never")) => {
+                let path = path.child("restartPolicy");
+                errors.push(FieldError::unsupported(path, policy, &["Always"]));
+            }
+            Some(_) => {}
+        }
+        if spec.active_deadline_seconds.is_some() {
+            let words = format!("activeDeadlineSeconds in {owner} is not Supported");
+            errors.push(FieldError::forbidden(path.child("activeDeadlineSeconds"), words));
+        }
+    }
+
+    /// The same for pods that may end. Returns their specification.
+    pub fn check_pods(&self, owner: &str, path: &Path<'_>, errors: &mut Vec<FieldError>) -> Option<&PodSpec> {
         let selector = self.check_selector(owner, &path.child("selector"), errors);
         let path = path.child("template");
         let Some(template) = self.template else {
             errors.push(FieldError::required(path, ""));
-            return;
+            return None;
         };
         let metadata = path.child("metadata");
         let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
@@ -60,22 +82,10 @@ impl Check<'_> {
         let spec_path = path.child("spec");
         let Some(spec) = &template.spec else {
             errors.push(FieldError::required(spec_path.child("containers"), ""));
-            return;
+            return None;
         };
         check_pod_spec(spec, &spec_path, errors);
-        match spec.restart_policy.as_deref() {
-            None | Some("Always") => {}
-            // Policies no pod can have were reported above.
-            Some(policy @ ("OnFailure" | "Never")) => {
-                let path = spec_path.child("restartPolicy");
-                errors.push(FieldError::unsupported(path, policy, &["Always"]));
-            }
-            Some(_) => {}
-        }
-        if spec.active_deadline_seconds.is_some() {
-            let words = format!("activeDeadlineSeconds in {owner} is not Supported");
-            errors.push(FieldError::forbidden(spec_path.child("activeDeadlineSeconds"), words));
-        }
+        Some(spec)
     }
 
     fn check_selector(

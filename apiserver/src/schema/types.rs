@@ -150,6 +150,8 @@ pub struct Field {
     pub leaf: Leaf,
     /// How items of the list are told apart when it is owned; nothing if the API does not say.
     pub list_type: Option<ListType>,
+    /// An empty text, 0 or false is a value; of other optional fields it says no more than leaving them out.
+    pub keeps_zero: bool,
     /// What the strategic merge patch tells items apart by.
     pub merge_key: Option<&'static str>,
     pub(super) tags: &'static str,

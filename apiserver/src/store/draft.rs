@@ -43,6 +43,11 @@ impl Draft {
         self
     }
 
+    /// The length of its JSON, about.
+    pub(super) fn size(&self) -> usize {
+        self.before_revision.len() + self.after_revision.len()
+    }
+
     /// The object in the state it has at `revision`.
     pub fn at(mut self, revision: Revision) -> Object {
         let revision = revision.to_string();

@@ -1,4 +1,4 @@
-//! Group commit: one writer writes for all that have queued, in one transaction.
+//! Group commit: the writes of all who wait are checked, written together, shown, and answered.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -7,26 +7,23 @@ use std::sync::Arc;
 use api::Revision;
 use tokio::sync::oneshot;
 
-use super::history::{Change, Effect, Shelf, Snapshot, lock};
+use super::cut::Cut;
+use super::disk::Disk;
+use super::error::StoreError;
+use super::history::{Change, Effect, Shelf, Snapshot};
 use super::keys::Collection;
-use super::redb::{Disk, Row, StoreError};
-use super::{Expected, Inner, Next, Outcome, Refused, Write};
+use super::record::Row;
+use super::volatile::is_volatile;
+use super::writer::Waiting;
+use super::{Expected, Next, Outcome, Refused, Shared, Write};
 
-/// Revisions reserved at once. A start skips at most so many; reserving rides on a commit that happens anyway.
+/// Revisions reserved at once. A start skips at most so many; reserving rides on a group that is written anyway.
 pub(super) const BLOCK: u64 = 10_000;
-
-/// Writes committed in one transaction at most, so that the first does not wait long for the last.
-const LARGEST_GROUP: usize = 512;
-
-/// The writes of one caller, and where the answer goes.
-pub(super) struct Waiting {
-    pub writes: Vec<Write>,
-    pub answer: oneshot::Sender<Vec<Outcome>>,
-}
 
 /// What only the one who writes may touch.
 pub(super) struct Pen {
-    pub disk: Disk,
+    /// None in memory.
+    pub disk: Option<Disk>,
     pub last: Revision,
     pub reserved: Revision,
 }
@@ -35,13 +32,16 @@ pub(super) struct Pen {
 #[derive(Default)]
 struct Group {
     rows: Vec<Row>,
+    /// Whether it must be on disk before anybody sees it.
+    durable: bool,
+    writes: u64,
+    conflicts: u64,
     shelves: BTreeMap<Collection, (Arc<Shelf>, Snapshot, Vec<Change>)>,
 }
 
-impl Inner {
-    /// Writes for everybody who waits, shows it, and answers.
-    pub(super) fn write_group(&self, pen: &mut Pen) {
-        let waiting = self.take_waiting();
+impl Shared {
+    /// Carries out the writes, shows them, and answers.
+    pub(super) fn write_group(&self, pen: &mut Pen, waiting: Vec<Waiting>) {
         let mut group = Group::default();
         let mut answers = Vec::with_capacity(waiting.len());
         let mut holds = Vec::new();
@@ -52,31 +52,20 @@ impl Inner {
             }
             answers.push((answer, outcomes));
         }
-        let failure = if group.rows.is_empty() { None } else { pen.write(&group.rows).err() };
-        match failure {
-            None => self.publish(group, pen.last),
-            Some(failure) => refuse(&mut answers, failure),
+        let written = pen.write(&mut group);
+        self.counters.grouped(group.writes, group.conflicts, written.is_err());
+        match written {
+            Ok(()) => self.publish(group, pen),
+            Err(failure) => refuse(&mut answers, failure),
         }
         drop(holds);
         for (answer, outcomes) in answers {
             // Whoever gave up waiting does not need it.
             let _ = answer.send(outcomes);
         }
-    }
-
-    /// At least one, and no more than fit a group. Those whose writer gave up are left out.
-    fn take_waiting(&self) -> Vec<Waiting> {
-        let mut queue = lock(&self.queue);
-        let mut taken: Vec<Waiting> = Vec::new();
-        let mut writes = 0;
-        while let Some(next) = queue.front() {
-            writes += next.writes.len();
-            if !taken.is_empty() && writes > LARGEST_GROUP {
-                break;
-            }
-            taken.extend(queue.pop_front().filter(|waiting| !waiting.answer.is_closed()));
+        if let Some(disk) = &mut pen.disk {
+            disk.keep_bounded();
         }
-        taken
     }
 
     fn stage(
@@ -99,6 +88,7 @@ impl Inner {
             Expected::At(revision) => old.as_ref().is_some_and(|old| old.revision() == revision),
         };
         if !as_expected {
+            group.conflicts += 1;
             return Err(Refused::Conflict(old));
         }
         pen.last.0 += 1;
@@ -107,29 +97,65 @@ impl Inner {
             Next::Remove(draft) => (Effect::Removed, draft),
         };
         let object = draft.at(pen.last);
-        let bytes = (effect == Effect::Put).then(|| object.json().clone());
-        group.rows.push((key.encode(), bytes));
+        if pen.disk.is_some() {
+            let bytes = (effect == Effect::Put).then(|| object.json().clone());
+            group.rows.push((key.encode(), bytes));
+            group.durable |= !is_volatile(&key);
+        }
+        group.writes += 1;
         let change = Change { effect, object: object.clone(), old };
         snapshot.apply(&change);
         changes.push(change);
         Ok(object)
     }
 
-    fn publish(&self, group: Group, last: Revision) {
+    fn publish(&self, group: Group, pen: &Pen) {
         for (shelf, snapshot, changes) in group.shelves.into_values() {
             if !changes.is_empty() {
                 shelf.publish(snapshot, changes);
             }
         }
-        self.shelves.progress.send_replace(last);
+        self.shelves.progress.send_replace(pen.last);
+        self.tell_deferred(pen);
+    }
+
+    /// Writes what waits to be written.
+    pub(super) fn flush(&self, pen: &mut Pen) -> Result<(), Refused> {
+        let flushed = pen.disk.as_mut().map_or(Ok(()), Disk::flush);
+        self.tell_deferred(pen);
+        flushed.map_err(|error| Refused::Failed(Arc::new(error)))
+    }
+
+    /// What fails to be written now may be written later, unless the disk failed for good.
+    fn tell_deferred(&self, pen: &Pen) {
+        let deferred = pen.disk.as_ref().is_some_and(Disk::has_deferred);
+        self.deferred.send_if_modified(|known| std::mem::replace(known, deferred) != deferred);
+    }
+
+    /// What there is now. Only the one who writes may ask, or collections may be at different revisions.
+    pub(super) fn cut(&self, pen: &Pen) -> Cut {
+        let shelves = self.shelves.by_collection.load();
+        let collections = shelves.iter().map(|(collection, shelf)| (collection.clone(), shelf.snapshot()));
+        let revision = *self.shelves.progress.borrow();
+        Cut { revision, reserved: pen.reserved, collections: collections.collect() }
     }
 }
 
 impl Pen {
-    fn write(&mut self, rows: &[Row]) -> Result<(), StoreError> {
-        let more = (self.last > self.reserved).then(|| Revision(self.last.0 + BLOCK));
-        self.disk.write(rows, more)?;
-        self.reserved = more.unwrap_or(self.reserved);
+    /// Nothing that may be seen has a revision beyond what is reserved on disk.
+    fn write(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        let Some(disk) = self.disk.as_mut().filter(|_| group.writes > 0) else {
+            return Ok(());
+        };
+        let rows = std::mem::take(&mut group.rows);
+        let more = self.last > self.reserved;
+        if !(group.durable || more || disk.is_urgent()) {
+            disk.defer(rows);
+            return Ok(());
+        }
+        let reserved = if more { Revision(self.last.0 + BLOCK) } else { self.reserved };
+        disk.write(rows, reserved)?;
+        self.reserved = reserved;
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! All collections in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::Revision;
+use api::{Key, Object, Revision};
 use arc_swap::ArcSwap;
 use imbl::OrdMap;
 use tokio::sync::watch;
@@ -18,6 +19,16 @@ pub(super) struct Shelves {
 }
 
 impl Shelves {
+    /// The collections as they are on disk; their history begins at `floor`.
+    pub(super) fn new(objects: BTreeMap<Collection, OrdMap<Key, Object>>, floor: Revision) -> Self {
+        let shelf = |(collection, objects)| (collection, Arc::new(Shelf::new(objects, floor)));
+        Self {
+            by_collection: ArcSwap::from_pointee(objects.into_iter().map(shelf).collect()),
+            progress: watch::Sender::new(floor),
+            floor,
+        }
+    }
+
     /// A collection, empty if nothing was ever written to it.
     pub(super) fn get(&self, collection: &Collection) -> Arc<Shelf> {
         if let Some(shelf) = self.by_collection.load().get(collection) {

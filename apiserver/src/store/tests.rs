@@ -1,6 +1,15 @@
 //! Commits, conflicts, changes and revisions, also across a restart.
 
 #![allow(clippy::unwrap_used)]
+
+mod backups;
+mod checkpoints;
+mod crashes;
+mod damage;
+mod lazy;
+mod simulated;
+
+use super::place::Sizes;
 use super::*;
 use api::resource::{CONFIG_MAPS, PODS};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,6 +33,43 @@ fn put(name: &str, data: &str, expected: Expected) -> Write {
 
 fn remove(name: &str, expected: Expected) -> Write {
     Write { key: key(name), expected, next: Next::Remove(draft(name, "gone")), hold: None }
+}
+
+/// Sizes in which a small test makes many checkpoints and extends its files many times.
+const SMALL: Sizes = Sizes { chunk: 8 << 10, checkpoint: 24 << 10, largest: 96 << 10 };
+
+/// A place in a folder of the operating system, with those.
+fn small(path: &Path) -> Place {
+    Place { sizes: SMALL, ..place::lock(path).unwrap() }
+}
+
+/// Copies the files of a store, as they would be after a crash.
+fn copy(path: &Path, to: &Path) {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let (from, new) = (name(path), name(to));
+    let names =
+        || std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| name(&entry.unwrap().path()));
+    for old in names().filter(|old| old.starts_with(&format!("{new}.log."))) {
+        std::fs::remove_file(to.with_file_name(old)).unwrap();
+    }
+    for file in names().filter(|file| *file == from || file.starts_with(&format!("{from}.log."))) {
+        let target = file.replacen(&from, &new, 1);
+        std::fs::copy(path.with_file_name(file), to.with_file_name(target)).unwrap();
+    }
+}
+
+/// What the data of every ConfigMap is.
+fn contents(store: &Store) -> BTreeMap<String, String> {
+    let (snapshot, _) = store.snapshot(&Collection::from(&CONFIG_MAPS));
+    let row = |object: &Object| {
+        let value: serde_json::Value = serde_json::from_slice(object.json()).unwrap();
+        (object.name().to_owned(), value["data"]["k"].as_str().unwrap().to_owned())
+    };
+    snapshot.iter().map(row).collect()
+}
+
+fn expected(store: &Store, name: &str) -> Expected {
+    store.get(&key(name)).map_or(Expected::Absent, |old| Expected::At(old.revision()))
 }
 
 fn names(store: &Store) -> Vec<String> {
@@ -108,7 +154,7 @@ async fn a_watcher_that_lags_behind_the_ring_is_told_so() {
 #[tokio::test]
 async fn a_file_keeps_what_was_acknowledged_and_never_issues_a_revision_again() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.redb");
+    let path = folder.path().join("store");
     let mut kept = Vec::new();
     let mut last = Revision(0);
     for run in 0..3 {
@@ -127,9 +173,9 @@ async fn a_file_keeps_what_was_acknowledged_and_never_issues_a_revision_again() 
         last = store.commit_one(remove(&kept[0], Expected::At(first.revision()))).await.unwrap().revision();
         kept.remove(0);
         // As after a crash, nothing else is written: what was acknowledged is there already.
-        let copy = folder.path().join(format!("crash-{run}.redb"));
-        std::fs::copy(&path, &copy).unwrap();
-        let crashed = Store::open(&copy, true).unwrap();
+        let left = folder.path().join(format!("crash-{run}"));
+        copy(&path, &left);
+        let crashed = Store::open(&left, true).unwrap();
         assert_eq!(names(&crashed), kept);
         assert!(crashed.revision() >= last);
         drop(store);

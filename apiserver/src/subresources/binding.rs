@@ -26,9 +26,7 @@ impl Registry {
         let target = target(place, &binding)?;
         for _ in 0..ATTEMPTS {
             let current = self.current(place)?;
-            if let Some(uid) = tree::text(&binding["metadata"], "uid") {
-                update::check_uid(place.resource(), uid, &current)?;
-            }
+            update::check_preconditions(place, &binding, &current)?;
             let mut pod: Value =
                 serde_json::from_slice(current.json()).map_err(|error| place.unfit(&error))?;
             let now = event::seconds(self.clock.now());

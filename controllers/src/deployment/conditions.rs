@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::status::Numbers;
 use super::{Rollout, template};
+use crate::replicaset::FAILURE;
 
 /// How long a rollout may take for its next progress unless it is said.
 const PROGRESS_DEADLINE_SECONDS: i32 = 600;
@@ -60,7 +61,36 @@ pub(super) fn change(
             "lastUpdateTime": seconds(now), "lastTransitionTime": seconds(transition),
         }));
     }
+    changed |= take_over_failure(rollout, old, &mut all);
     changed.then_some(all)
+}
+
+/// Says what keeps the ReplicaSets from getting their pods, the new one first, as long as it does. Returns whether that
+/// is other than before.
+fn take_over_failure(rollout: &Rollout<'_>, old: &[DeploymentCondition], all: &mut Vec<Value>) -> bool {
+    let failure = rollout.new.into_iter().chain(rollout.old.iter().copied()).find_map(|set| {
+        let conditions = set.status.as_ref()?.conditions.as_deref()?;
+        conditions.iter().find(|condition| condition.type_ == FAILURE)
+    });
+    let before = old.iter().find(|condition| condition.type_ == FAILURE);
+    let same = match (failure, before) {
+        (Some(failure), Some(before)) => {
+            (&failure.status, &failure.reason, &failure.message)
+                == (&before.status, &before.reason, &before.message)
+        }
+        (failure, before) => failure.is_none() && before.is_none(),
+    };
+    if same {
+        return false;
+    }
+    all.retain(|condition| condition["type"] != FAILURE);
+    all.extend(failure.map(|failure| {
+        json!({
+            "type": FAILURE, "status": failure.status, "reason": failure.reason, "message": failure.message,
+            "lastUpdateTime": failure.last_transition_time, "lastTransitionTime": failure.last_transition_time,
+        })
+    }));
+    true
 }
 
 fn available(rollout: &Rollout<'_>, numbers: &Numbers) -> Said {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::Object;
-use k8s_openapi::api::core::v1::{ContainerPort, ObjectReference, Pod, ServicePort};
+use k8s_openapi::api::core::v1::{ContainerPort, Pod, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -13,11 +13,11 @@ use crate::typed::Typed;
 
 /// A port of endpoints, ordered so that endpoints with the same ports come together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Port {
-    pub(super) name: String,
-    pub(super) port: i32,
-    pub(super) protocol: String,
-    pub(super) app_protocol: Option<String>,
+pub(crate) struct Port {
+    pub(crate) name: String,
+    pub(crate) port: i32,
+    pub(crate) protocol: String,
+    pub(crate) app_protocol: Option<String>,
 }
 
 impl From<&EndpointPort> for Port {
@@ -56,7 +56,8 @@ pub(super) fn told(object: &Option<Object>) -> Option<Told<'_>> {
     told_of(object.as_ref()?.typed().ok()?)
 }
 
-fn addresses(pod: &Pod) -> Vec<&str> {
+/// The addresses of a pod.
+pub(crate) fn addresses(pod: &Pod) -> Vec<&str> {
     let Some(status) = &pod.status else {
         return vec![];
     };
@@ -86,12 +87,8 @@ fn endpoint(state: &State, pod: &Typed<Pod>, address: &str) -> Endpoint {
     let service = state.service.spec.as_ref();
     let always = service.and_then(|spec| spec.publish_not_ready_addresses) == Some(true);
     let (serving, terminating) = (pod::is_ready(pod), pod::is_terminating(pod));
-    let object = pod.object();
     let node_name = Some(pod::node_name(pod)).filter(|name| !name.is_empty());
     let zone = node_name.and_then(|name| state.zones.get(name));
-    let spec = pod.spec.as_ref();
-    let subdomain = spec.and_then(|spec| spec.subdomain.as_deref());
-    let hostname = spec.and_then(|spec| spec.hostname.clone());
     Endpoint {
         addresses: vec![address.to_owned()],
         conditions: Some(EndpointConditions {
@@ -99,15 +96,9 @@ fn endpoint(state: &State, pod: &Typed<Pod>, address: &str) -> Endpoint {
             serving: Some(serving),
             terminating: Some(terminating),
         }),
-        hostname: hostname.filter(|_| subdomain == Some(state.service.object().name())),
+        hostname: pod::hostname_at(pod, state.service.object().name()),
         node_name: node_name.map(str::to_owned),
-        target_ref: Some(ObjectReference {
-            kind: Some("Pod".to_owned()),
-            namespace: Some(object.namespace().to_owned()),
-            name: Some(object.name().to_owned()),
-            uid: Some(object.uid().to_owned()),
-            ..ObjectReference::default()
-        }),
+        target_ref: Some(pod::reference(pod.object())),
         zone: zone.filter(|zone| !zone.is_empty()).cloned(),
         ..Endpoint::default()
     }
@@ -116,20 +107,19 @@ fn endpoint(state: &State, pod: &Typed<Pod>, address: &str) -> Endpoint {
 /// The Service's ports as this pod has them: a named one differs from pod to pod, and may be missing.
 fn ports(state: &State, pod: &Pod) -> Vec<Port> {
     let ports = state.service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
-    let mut ports: Vec<Port> = ports
-        .into_iter()
-        .flatten()
-        .filter_map(|port| {
-            Some(Port {
-                name: port.name.clone().unwrap_or_default(),
-                port: target_port(port, pod)?,
-                protocol: protocol(port.protocol.as_deref()).to_owned(),
-                app_protocol: port.app_protocol.clone(),
-            })
-        })
-        .collect();
+    let mut ports: Vec<Port> = ports.into_iter().flatten().filter_map(|port| port_of(port, pod)).collect();
     ports.sort();
     ports
+}
+
+/// A Service's port as this pod has it.
+pub(crate) fn port_of(port: &ServicePort, pod: &Pod) -> Option<Port> {
+    Some(Port {
+        name: port.name.clone().unwrap_or_default(),
+        port: target_port(port, pod)?,
+        protocol: protocol(port.protocol.as_deref()).to_owned(),
+        app_protocol: port.app_protocol.clone(),
+    })
 }
 
 fn protocol(given: Option<&str>) -> &str {

@@ -155,13 +155,7 @@ fn create(
         "endpoints": endpoints,
         "ports": ports_value(ports),
     });
-    Action::Create(Create {
-        resource: ENDPOINT_SLICES,
-        namespace: object.namespace().to_owned(),
-        value,
-        times: 1,
-        report: None,
-    })
+    Action::Create(Create::one(&ENDPOINT_SLICES, object.namespace(), value))
 }
 
 fn ports_value(ports: &[Port]) -> Value {
@@ -186,7 +180,8 @@ fn labels(service: &Typed<Service>) -> BTreeMap<String, String> {
     labels
 }
 
-fn is_headless(service: &Service) -> bool {
+/// Whether a Service has no address of its own on purpose.
+pub(crate) fn is_headless(service: &Service) -> bool {
     let spec = service.spec.as_ref();
     spec.and_then(|spec| spec.cluster_ip.as_deref()) == Some("None")
 }

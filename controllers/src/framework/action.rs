@@ -4,7 +4,7 @@ use std::fmt;
 
 use api::backend::DeleteOptions;
 use api::event::{Involved, Occurrence, Severity};
-use api::{Key, Object, Resource};
+use api::{Key, Object, Resource, Status};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -35,7 +35,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// Something to do. Neighbours of the same sort run together, others in turn; a failure stops what comes after it.
+/// Something to do. Neighbours of the same sort run together, others in turn; a failure stops what comes after it. Changes
+/// of objects are one sort, those of their parts another.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Adds objects.
@@ -100,6 +101,31 @@ pub struct Create {
     pub times: usize,
     /// In whose name it is told.
     pub report: Option<Report>,
+    /// What is done if one of them is refused.
+    pub refusal: Option<Refusal>,
+}
+
+impl Create {
+    /// One object, of which nobody is told.
+    pub fn one(resource: &Resource, namespace: &str, value: Value) -> Self {
+        Self {
+            resource: resource.clone(),
+            namespace: namespace.to_owned(),
+            value,
+            times: 1,
+            report: None,
+            refusal: None,
+        }
+    }
+}
+
+/// What an owner does when what it wants to add is refused: the first refusal of a look is answered by one action.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The owner.
+    pub owner: Object,
+    /// The action, from the owner, the API's answer and the time of it.
+    pub answer: fn(&Object, &Status, Timestamp) -> Option<Action>,
 }
 
 /// In whose name the making and deleting of an object is told, and what the object is called there.
@@ -126,9 +152,14 @@ impl Action {
     }
 
     /// As [`Action::patch`], refused as well if the object changed since it was observed.
-    pub fn patch_unchanged(resource: &Resource, object: &Object, mut merge: Value) -> Self {
+    pub fn patch_unchanged(
+        resource: &Resource,
+        object: &Object,
+        subresource: &'static str,
+        mut merge: Value,
+    ) -> Self {
         merge["metadata"]["resourceVersion"] = object.revision().to_string().into();
-        Self::patch(resource, object, "", merge)
+        Self::patch(resource, object, subresource, merge)
     }
 
     /// Deletes exactly this object.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use api::backend::{Body, DeleteOptions, ListOptions, Verb, WriteOptions};
 use api::event::{Occurrence, Recorder, Severity};
-use api::{Cache, Client, Key, Object, Resource, Revision, Status};
+use api::{Cache, Client, Clock, Key, Object, Resource, Revision, Status};
 use futures::StreamExt;
 use jiff::Timestamp;
+use tracing::debug;
 
-use super::{Action, Create, Report};
+use super::{Action, Create, Refusal, Report};
 
 /// Writes of one object's controller that are under way at once. The store commits what has gathered as one group, so
 /// more make a group larger and not the single write slower.
@@ -26,6 +27,7 @@ pub(super) struct Applier<'a> {
     pub(super) client: &'a Client,
     pub(super) cache: &'a Cache,
     pub(super) recorder: &'a Recorder,
+    pub(super) clock: &'a Clock,
 }
 
 /// What was written.
@@ -33,6 +35,8 @@ pub(super) struct Applier<'a> {
 struct Written {
     reached: BTreeMap<Resource, Revision>,
     told: usize,
+    /// The first refusal that its owner answers.
+    refused: Option<(Refusal, Status)>,
 }
 
 /// One write.
@@ -47,6 +51,9 @@ impl Applier<'_> {
     pub(super) async fn apply(&self, actions: &[Action]) -> Result<Option<Timestamp>, Status> {
         let mut written = Written::default();
         let outcome = self.all(actions, &mut written).await;
+        if let Some((refusal, status)) = written.refused.take() {
+            self.answer(&refusal, &status, &mut written).await;
+        }
         for (resource, revision) in &written.reached {
             if self.cache.holds(resource) {
                 self.cache.reach(resource, *revision).await;
@@ -66,6 +73,15 @@ impl Applier<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An owner tells of a refusal. That this fails as well is not worth more than the next try.
+    async fn answer(&self, refusal: &Refusal, status: &Status, written: &mut Written) {
+        if let Some(action) = (refusal.answer)(&refusal.owner, status, self.clock.now())
+            && let Err(error) = self.all(&[action], written).await
+        {
+            debug!(%error, "refusal not told");
+        }
     }
 
     async fn stage(&self, writes: Vec<Write<'_>>, written: &mut Written) -> Result<(), Status> {
@@ -102,6 +118,9 @@ impl Applier<'_> {
         {
             written.told += 1;
             self.recorder.record(tell(report, write, &answer));
+        }
+        if let (Err(status), Some(refusal)) = (&answer, write.refusal()) {
+            written.refused.get_or_insert_with(|| (refusal.clone(), status.clone()));
         }
         let (Some(object), Some(resource)) = (answer?, write.resource()) else {
             return Ok(());
@@ -169,7 +188,8 @@ fn object(reply: api::Reply) -> Option<Object> {
 fn sort(action: &Action) -> u8 {
     match action {
         Action::Create(_) => 0,
-        Action::Patch { .. } => 1,
+        Action::Patch { subresource: "", .. } => 1,
+        Action::Patch { .. } => 8,
         Action::Replace { .. } => 2,
         Action::Delete { .. } => 3,
         Action::DeleteAll { .. } => 4,
@@ -202,6 +222,13 @@ impl Write<'_> {
             Write::Other(
                 Action::Patch { target, .. } | Action::Replace { target, .. } | Action::Delete { target, .. },
             ) => Some(&target.resource),
+            Write::Other(_) => None,
+        }
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Write::Create(create) => create.refusal.as_ref(),
             Write::Other(_) => None,
         }
     }

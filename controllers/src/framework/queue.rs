@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use api::clock::add;
+use api::clock::{add, until};
 use jiff::Timestamp;
 
-use super::Target;
+use super::{Latencies, Target};
 
 /// The first wait after a failure; each further one is twice as long, as in client-go.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
@@ -32,13 +32,23 @@ pub(super) enum Ending {
     Failed,
 }
 
-/// How busy a controller is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How busy a controller is, in the terms of the `workqueue_*` metrics of Kubernetes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Load {
     /// Objects to be looked at now.
     pub depth: usize,
+    /// How often an object was to be looked at, so far.
+    pub adds: u64,
     /// Looks that failed, so far.
     pub retries: u64,
+    /// How long objects were ready before somebody looked at them.
+    pub waited: Latencies,
+    /// How long the looks took.
+    pub worked: Latencies,
+    /// How long the looks under way have taken until now, all together.
+    pub unfinished_seconds: f64,
+    /// How long the longest of them has taken.
+    pub longest_seconds: f64,
 }
 
 /// The objects a controller has to look at.
@@ -48,7 +58,8 @@ pub(super) struct Queue {
     ready: VecDeque<Target>,
     /// When each waiting entry's time comes.
     timers: BTreeSet<(Timestamp, Target)>,
-    retries: u64,
+    /// What is counted; its gauges stay nought.
+    counted: Load,
 }
 
 struct Entry {
@@ -58,8 +69,11 @@ struct Entry {
 }
 
 enum Place {
-    Ready,
+    Ready {
+        since: Timestamp,
+    },
     Running {
+        since: Timestamp,
         /// It changed since the look began.
         changed: bool,
     },
@@ -74,22 +88,33 @@ enum Place {
 impl Queue {
     /// An empty queue that leaves each object alone for `pace` after a look.
     pub(super) fn new(pace: Duration) -> Self {
-        Self { pace, entries: BTreeMap::new(), ready: VecDeque::new(), timers: BTreeSet::new(), retries: 0 }
+        Self {
+            pace,
+            entries: BTreeMap::new(),
+            ready: VecDeque::new(),
+            timers: BTreeSet::new(),
+            counted: Load::default(),
+        }
     }
 
     /// Has the object looked at, once, however often this is called before.
-    pub(super) fn add(&mut self, target: Target) {
+    pub(super) fn add(&mut self, target: Target, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(&target) else {
-            let entry = Entry { place: Place::Ready, failures: 0 };
+            let entry = Entry { place: Place::Ready { since: now }, failures: 0 };
             self.entries.insert(target.clone(), entry);
+            self.counted.adds += 1;
             return self.ready.push_back(target);
         };
         match &mut entry.place {
-            Place::Ready => {}
-            Place::Running { changed } => *changed = true,
+            Place::Ready { .. } => {}
+            Place::Running { changed, .. } => {
+                self.counted.adds += u64::from(!*changed);
+                *changed = true;
+            }
             Place::Waiting { rested, due } => {
                 let before = (timer(*rested, *due), target);
                 self.timers.remove(&before);
+                self.counted.adds += u64::from(*due != Some(*rested));
                 *due = Some(*rested);
                 self.timers.insert((*rested, before.1));
             }
@@ -99,24 +124,27 @@ impl Queue {
     /// The next object to look at, if there is one; [`Queue::done`] gives it back.
     pub(super) fn take(&mut self, now: Timestamp) -> Option<Target> {
         while self.next_time().is_some_and(|time| time <= now) {
-            if let Some((_, target)) = self.timers.pop_first() {
-                self.time_came(target);
+            if let Some((time, target)) = self.timers.pop_first() {
+                self.time_came(target, time);
             }
         }
         let target = self.ready.pop_front()?;
         if let Some(entry) = self.entries.get_mut(&target) {
-            entry.place = Place::Running { changed: false };
+            if let Place::Ready { since } = entry.place {
+                self.counted.waited.note(until(since, now).unwrap_or_default());
+            }
+            entry.place = Place::Running { since: now, changed: false };
         }
         Some(target)
     }
 
-    fn time_came(&mut self, target: Target) {
+    fn time_came(&mut self, target: Target, time: Timestamp) {
         let Some(entry) = self.entries.get_mut(&target) else {
             return;
         };
         match entry.place {
             Place::Waiting { due: Some(_), .. } => {
-                entry.place = Place::Ready;
+                entry.place = Place::Ready { since: time };
                 self.ready.push_back(target);
             }
             _ => drop(self.entries.remove(&target)),
@@ -128,7 +156,13 @@ impl Queue {
         let Some(entry) = self.entries.get_mut(&target) else {
             return;
         };
-        let changed = matches!(entry.place, Place::Running { changed: true });
+        let changed = match entry.place {
+            Place::Running { since, changed } => {
+                self.counted.worked.note(until(since, now).unwrap_or_default());
+                changed
+            }
+            Place::Ready { .. } | Place::Waiting { .. } => false,
+        };
         let (rested, mut due) = match ending {
             Ending::Done(wake) => {
                 entry.failures = 0;
@@ -137,7 +171,7 @@ impl Queue {
             Ending::Failed => {
                 let wait = backoff(entry.failures);
                 entry.failures = entry.failures.saturating_add(1);
-                self.retries += 1;
+                self.counted.retries += 1;
                 let rested = add(now, wait.min(LONGEST_RETRY_AFTER_CHANGE));
                 (rested, Some(add(now, wait)))
             }
@@ -159,8 +193,17 @@ impl Queue {
     }
 
     /// How busy it is.
-    pub(super) fn load(&self) -> Load {
-        Load { depth: self.ready.len(), retries: self.retries }
+    pub(super) fn load(&self, now: Timestamp) -> Load {
+        let running = self.entries.values().filter_map(|entry| match entry.place {
+            Place::Running { since, .. } => Some(until(since, now).unwrap_or_default()),
+            Place::Ready { .. } | Place::Waiting { .. } => None,
+        });
+        let mut load = Load { depth: self.ready.len(), ..self.counted };
+        for took in running {
+            load.unfinished_seconds += took.as_secs_f64();
+            load.longest_seconds = load.longest_seconds.max(took.as_secs_f64());
+        }
+        load
     }
 }
 
@@ -196,7 +239,7 @@ mod tests {
         for word in script.split_whitespace() {
             let (verb, rest) = word.split_at(1);
             match verb {
-                "+" => queue.add(pod(rest)),
+                "+" => queue.add(pod(rest), now),
                 "?" => {
                     taken.push(queue.take(now).map_or("none".into(), |target| target.key.name.to_string()))
                 }
@@ -238,7 +281,7 @@ mod tests {
     fn a_change_shortens_the_wait_after_many_failures() {
         let mut queue = Queue::new(Duration::ZERO);
         let mut now = at(0);
-        queue.add(pod("a"));
+        queue.add(pod("a"), now);
         for _ in 0..40 {
             assert!(queue.take(now).is_some());
             queue.done(pod("a"), Ending::Failed, now);
@@ -247,8 +290,26 @@ mod tests {
         assert!(queue.take(now).is_some());
         queue.done(pod("a"), Ending::Failed, now);
         assert_eq!(queue.next_time(), Some(add(now, LONGEST_RETRY)));
-        queue.add(pod("a"));
+        queue.add(pod("a"), now);
         assert_eq!(queue.next_time(), Some(add(now, LONGEST_RETRY_AFTER_CHANGE)));
-        assert_eq!(queue.load().retries, 41);
+        assert_eq!(queue.load(now).retries, 41);
+    }
+
+    #[test]
+    fn its_load_tells_of_waits_and_work() {
+        let mut queue = Queue::new(Duration::ZERO);
+        queue.add(pod("a"), at(0));
+        queue.add(pod("a"), at(1));
+        queue.add(pod("b"), at(0));
+        assert!(queue.take(at(20)).is_some());
+        queue.add(pod("a"), at(30));
+        let load = queue.load(at(50));
+        assert_eq!((load.depth, load.adds, load.waited.count, load.worked.count), (1, 3, 1, 0));
+        assert!((load.waited.sum_seconds - 0.02).abs() < 1e-9, "{load:?}");
+        assert!((load.unfinished_seconds - 0.03).abs() < 1e-9, "{load:?}");
+        queue.done(pod("a"), Ending::Done(None), at(70));
+        let load = queue.load(at(90));
+        assert_eq!((load.worked.count, load.unfinished_seconds), (1, 0.0));
+        assert!((load.worked.sum_seconds - 0.05).abs() < 1e-9, "{load:?}");
     }
 }

@@ -12,7 +12,8 @@ use tracing::{Instrument, debug, debug_span, error};
 
 use super::apply::Applier;
 use super::queue::{Ending, Load, Queue};
-use super::{Controller, Target, Watch};
+use super::{Controller, Target, View, Watch};
+use crate::Settings;
 
 /// What the controllers work with.
 #[derive(Clone)]
@@ -21,17 +22,19 @@ pub(crate) struct Surroundings {
     pub(crate) cache: Cache,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
+    pub(crate) settings: Arc<Settings>,
 }
 
 /// A queue shared by those who add to it and the loop that works on it.
 pub(crate) struct Work {
     queue: Mutex<Queue>,
     added: Notify,
+    clock: Clock,
 }
 
 impl Work {
     fn add(&self, target: Target) {
-        self.queue().add(target);
+        self.queue().add(target, self.clock.now());
         self.added.notify_one();
     }
 
@@ -41,7 +44,7 @@ impl Work {
 
     /// How busy the controller is.
     pub(crate) fn load(&self) -> Load {
-        self.queue().load()
+        self.queue().load(self.clock.now())
     }
 }
 
@@ -51,7 +54,8 @@ pub(crate) fn start(
     surroundings: Surroundings,
     tasks: &mut JoinSet<()>,
 ) -> Arc<Work> {
-    let work = Arc::new(Work { queue: Mutex::new(Queue::new(controller.pace)), added: Notify::new() });
+    let queue = Mutex::new(Queue::new(controller.pace));
+    let work = Arc::new(Work { queue, added: Notify::new(), clock: surroundings.clock.clone() });
     for watch in controller.watches {
         follow(watch, &surroundings.cache, &work);
     }
@@ -129,8 +133,9 @@ async fn look(
 }
 
 async fn attempt(controller: &'static Controller, surroundings: &Surroundings, target: &Target) -> Ending {
-    let Surroundings { client, cache, clock, recorder } = surroundings;
-    let actions = match (controller.decide)(cache, target, clock.now()) {
+    let Surroundings { client, cache, clock, recorder, settings } = surroundings;
+    let view = View { cache, settings, now: clock.now() };
+    let actions = match (controller.decide)(&view, target) {
         Ok(actions) => actions,
         Err(error) => {
             error!(%error, "object not understood");
@@ -141,7 +146,7 @@ async fn attempt(controller: &'static Controller, surroundings: &Surroundings, t
         return Ending::Done(None);
     }
     debug!(?actions, "decided");
-    let applier = Applier { client, cache, recorder };
+    let applier = Applier { client, cache, recorder, clock };
     match applier.apply(&actions).await {
         Ok(wake) => Ending::Done(wake),
         Err(status) => {

@@ -26,7 +26,7 @@ struct Worth<'a> {
 }
 
 /// The pods, those that can best be spared first.
-pub(super) fn most_dispensable<'a>(
+pub(crate) fn most_dispensable<'a>(
     pods: &[&'a Typed<Pod>],
     crowd: &BTreeMap<String, usize>,
     now: Timestamp,

@@ -1,14 +1,19 @@
 //! What a ReplicaSet's status says.
 
+use api::event::seconds;
 use api::resource::REPLICA_SETS;
+use api::{Object, Status};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
 
 use crate::framework::Action;
 use crate::pod;
 use crate::typed::Typed;
+
+/// The condition of a ReplicaSet that cannot get its pods.
+pub(crate) const FAILURE: &str = "ReplicaFailure";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -23,7 +28,8 @@ struct Counts {
 pub(super) fn change(set: &Typed<ReplicaSet>, active: &[&Typed<Pod>], now: Timestamp) -> Option<Action> {
     let old = set.status.as_ref().map(counts_in);
     let new = count(set, active, now);
-    if old == Some(new) {
+    let recovered = recovered(set, active.len());
+    if old == Some(new) && recovered.is_none() {
         return None;
     }
     let old = old.unwrap_or_default();
@@ -40,8 +46,49 @@ pub(super) fn change(set: &Typed<ReplicaSet>, active: &[&Typed<Pod>], now: Times
     put("readyReplicas", old.ready.into(), new.ready.into());
     put("availableReplicas", old.available.into(), new.available.into());
     put("observedGeneration", old.observed_generation, new.observed_generation);
+    if let Some(conditions) = recovered {
+        status.insert("conditions".into(), conditions);
+    }
     let merge = json!({"status": status});
     Some(Action::patch(&REPLICA_SETS, set.object(), "status", merge))
+}
+
+/// The conditions without that of a failure, once there are as many pods as asked for.
+fn recovered(set: &ReplicaSet, active: usize) -> Option<Value> {
+    let conditions = conditions(set);
+    if active < super::wanted(set) || !conditions.iter().any(is_failure) {
+        return None;
+    }
+    let others: Vec<Value> = conditions
+        .iter()
+        .filter(|condition| !is_failure(condition))
+        .map(|condition| json!(condition))
+        .collect();
+    Some(if others.is_empty() { Value::Null } else { others.into() })
+}
+
+fn conditions(set: &ReplicaSet) -> &[ReplicaSetCondition] {
+    let status = set.status.as_ref();
+    status.and_then(|status| status.conditions.as_deref()).unwrap_or_default()
+}
+
+fn is_failure(condition: &ReplicaSetCondition) -> bool {
+    condition.type_ == FAILURE
+}
+
+/// Says that a pod was refused, unless that is said already.
+pub(super) fn refused(set: &Object, status: &Status, now: Timestamp) -> Option<Action> {
+    let conditions = conditions(set.typed::<ReplicaSet>().ok()?);
+    if conditions.iter().any(is_failure) {
+        return None;
+    }
+    let others = conditions.iter().map(|condition| json!(condition));
+    let failure = json!({
+        "type": FAILURE, "status": "True", "reason": "FailedCreate", "message": status.message,
+        "lastTransitionTime": seconds(now),
+    });
+    let merge = json!({"status": {"conditions": others.chain([failure]).collect::<Vec<Value>>()}});
+    Some(Action::patch(&REPLICA_SETS, set, "status", merge))
 }
 
 fn counts_in(status: &ReplicaSetStatus) -> Counts {

@@ -44,7 +44,7 @@ impl Board {
     }
 
     /// Takes note of a pod as it is now.
-    pub fn see_pod(&mut self, key: &Key, pod: Option<&Pod>) {
+    pub fn see_pod(&mut self, key: &Key, pod: Option<&Pod>, now: Timestamp) {
         let Some(pod) = pod.filter(|pod| !pod::is_finished(pod)) else {
             self.waiting.remove(key);
             self.relieved |= self.nodes.take_away(key);
@@ -67,6 +67,7 @@ impl Board {
                     uid: uid.into(),
                     generation: pod.metadata.generation.unwrap_or(0),
                     demand: Arc::new(Demand::of(pod)),
+                    since: now,
                 });
             } else {
                 self.waiting.remove(key);
@@ -103,6 +104,11 @@ impl Board {
                 self.waiting.retry(pod, now);
             }
         }
+    }
+
+    /// How many pods wait for their turn, for a while, and for a change.
+    pub fn waiting(&self) -> (usize, usize, usize) {
+        self.waiting.counts()
     }
 
     /// When there is something to decide next, if nothing happens.

@@ -38,6 +38,8 @@ pub struct Pending {
     pub generation: i64,
     /// What it asks for.
     pub demand: Arc<Demand>,
+    /// When it was seen first.
+    pub since: Timestamp,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub struct Waiting {
     ready: BTreeSet<(Reverse<i32>, u64, Key)>,
     timers: BTreeSet<(Timestamp, Key)>,
     turn: u64,
+    /// How many are parked.
+    parked: usize,
 }
 
 impl Waiting {
@@ -142,6 +146,11 @@ impl Waiting {
         self.timers.first().map(|(time, _)| *time)
     }
 
+    /// How many wait for their turn, for a while, and for a change.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.ready.len(), self.timers.len() - self.parked, self.parked)
+    }
+
     fn next_wait(&mut self, key: &Key) -> Duration {
         let Some(entry) = self.entries.get_mut(key) else {
             return FIRST_WAIT;
@@ -155,6 +164,7 @@ impl Waiting {
         self.leave(key);
         if let Some(entry) = self.entries.get_mut(key) {
             entry.place = place;
+            self.parked += usize::from(matches!(place, Place::Parked { .. }));
             self.timers.insert((until, key.clone()));
         }
     }
@@ -177,9 +187,11 @@ impl Waiting {
         let priority = Reverse(entry.pod.demand.priority);
         match std::mem::replace(&mut entry.place, Place::Taken) {
             Place::Ready(turn) => drop(self.ready.remove(&(priority, turn, key.clone()))),
-            Place::Parked { until, .. } | Place::Resting(until) => {
+            Place::Parked { until, .. } => {
+                self.parked -= 1;
                 self.timers.remove(&(until, key.clone()));
             }
+            Place::Resting(until) => drop(self.timers.remove(&(until, key.clone()))),
             Place::Taken => {}
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use api::clock::until;
 use api::event::{Severity, seconds};
 use api::resource::{NODES, PODS};
 use api::{Key, Status};
@@ -11,9 +12,10 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
-use tracing::{debug, error, info};
+use tracing::{debug, error};
 
 use super::board::{Board, Decision};
+use super::meter::{Meter, Outcome};
 use super::queue::Pending;
 use crate::framework::{Action, Surroundings};
 
@@ -51,7 +53,7 @@ struct NotBound {
 }
 
 /// Starts the scheduler; it ends with `tasks`.
-pub(crate) fn start(surroundings: Surroundings, tasks: &mut JoinSet<()>) {
+pub(crate) fn start(surroundings: Surroundings, tasks: &mut JoinSet<()>) -> Arc<Meter> {
     let inbox = Arc::new(Inbox::default());
     let pods = Arc::clone(&inbox);
     let on_pod = move |change: &api::cache::Change| {
@@ -65,10 +67,12 @@ pub(crate) fn start(surroundings: Surroundings, tasks: &mut JoinSet<()>) {
         nodes.note(|changed| _ = changed.nodes.insert(key));
     };
     surroundings.cache.subscribe(&NODES, Box::new(on_node));
-    tasks.spawn(run(surroundings, inbox));
+    let meter = Arc::new(Meter::default());
+    tasks.spawn(run(surroundings, inbox, Arc::clone(&meter)));
+    meter
 }
 
-async fn run(surroundings: Surroundings, inbox: Arc<Inbox>) {
+async fn run(surroundings: Surroundings, inbox: Arc<Inbox>, meter: Arc<Meter>) {
     surroundings.cache.ready().await;
     let clock = surroundings.clock.clone();
     let mut board = Board::default();
@@ -80,8 +84,9 @@ async fn run(surroundings: Surroundings, inbox: Arc<Inbox>) {
             let Some(decision) = board.decide(now) else {
                 break;
             };
-            works.spawn(carry_out(decision, surroundings.clone()));
+            works.spawn(carry_out(decision, surroundings.clone(), Arc::clone(&meter)));
         }
+        meter.waiting(board.waiting());
         let free = works.len() < IN_FLIGHT;
         let next = board.next_time().filter(|_| free);
         tokio::select! {
@@ -108,10 +113,11 @@ fn look(board: &mut Board, surroundings: &Surroundings, changed: &Changed) {
         }
     }
     if !changed.pods.is_empty() {
+        let now = surroundings.clock.now();
         let pods = surroundings.cache.snapshot(&PODS);
         for key in &changed.pods {
             let pod = pods.get(key).and_then(|pod| pod.typed::<Pod>().ok());
-            board.see_pod(key, pod);
+            board.see_pod(key, pod, now);
         }
     }
 }
@@ -128,14 +134,23 @@ fn take_back(board: &mut Board, inbox: &Inbox, done: Result<Option<NotBound>, Jo
     }
 }
 
-async fn carry_out(decision: Decision, surroundings: Surroundings) -> Option<NotBound> {
+async fn carry_out(decision: Decision, surroundings: Surroundings, meter: Arc<Meter>) -> Option<NotBound> {
+    let clock = &surroundings.clock;
+    let begun = clock.now();
     match decision {
         Decision::Bind(pod, node) => {
-            let status = bind(&pod, &node, &surroundings).await.err()?;
+            let bound = bind(&pod, &node, &surroundings).await;
+            let since = |time| until(time, clock.now()).unwrap_or_default();
+            meter.note(match &bound {
+                Ok(()) => Outcome::Scheduled { attempt: since(begun), waited: since(pod.since) },
+                Err(_) => Outcome::Failed,
+            });
+            let status = bound.err()?;
             debug!(pod = %pod.key, error = %status, "not bound");
             Some(NotBound { pod, exists: !status.is_not_found() })
         }
         Decision::Refuse(pod, message) => {
+            meter.note(Outcome::Refused);
             if let Err(status) = refuse(&pod, &message, &surroundings).await {
                 debug!(pod = %pod.key, error = %status, "refusal not told");
             }
@@ -154,7 +169,7 @@ async fn bind(pod: &Pending, node: &str, surroundings: &Surroundings) -> Result<
     });
     let client = &surroundings.client;
     client.create_subresource(&PODS, &pod.key, "binding", &binding).await?;
-    info!(pod = %pod.key, node, "scheduled");
+    debug!(pod = %pod.key, node, "scheduled");
     let message = format!("Successfully assigned {namespace}/{name} to {node}");
     tell(pod, surroundings, Severity::Normal, "Scheduled", message);
     Ok(())

@@ -79,9 +79,9 @@ fn the_largest_requests_of_pods_that_chose_their_node_are_counted() {
     for name in ["a", "b"] {
         let mut huge = asks("9223372036854775807", "8Ei");
         huge["spec"]["nodeName"] = "x".into();
-        board.see_pod(&key(name), Some(&pod(name, &huge)));
+        board.see_pod(&key(name), Some(&pod(name, &huge)), now);
     }
-    board.see_pod(&key("c"), Some(&pod("c", &json!({}))));
+    board.see_pod(&key("c"), Some(&pod("c", &json!({}))), now);
     assert!(matches!(board.decide(now), Some(Decision::Bind(_, node)) if *node == *"y"));
 }
 
@@ -173,9 +173,9 @@ fn play(script: &str) -> String {
             let (name, priority) = name.strip_suffix('!').map_or((name, 0), |name| (name, 9));
             let mut more = asks("1", "1");
             more["spec"]["priority"] = priority.into();
-            board.see_pod(&key(name), Some(&pod(name, &more)));
+            board.see_pod(&key(name), Some(&pod(name, &more)), now);
         } else if let Some(name) = word.strip_prefix('-') {
-            board.see_pod(&key(name), None);
+            board.see_pod(&key(name), None, now);
         } else if let Some(name) = word.strip_prefix("x:") {
             let pending: Pending = last.remove(name).expect("it was decided");
             board.not_bound(pending, true, now);
@@ -184,7 +184,7 @@ fn play(script: &str) -> String {
         } else if let Some((name, node)) = word.split_once('@') {
             let mut more = asks("1", "1");
             more["spec"]["nodeName"] = node.into();
-            board.see_pod(&key(name), Some(&pod(name, &more)));
+            board.see_pod(&key(name), Some(&pod(name, &more)), now);
         } else if word == "*" {
             let changed = json!({"metadata": {"labels": {"at": now.to_string()}}});
             board.see_node("a", Some(&node("a", &changed)));
@@ -235,7 +235,7 @@ fn only_pods_of_this_scheduler_are_placed() {
         json!({"metadata": {"deletionTimestamp": NOW}}),
         json!({"status": {"phase": "Failed"}}),
     ] {
-        board.see_pod(&key("p"), Some(&pod("p", &more)));
+        board.see_pod(&key("p"), Some(&pod("p", &more)), now());
         assert!(board.decide(now()).is_none(), "{more}");
     }
 }
@@ -250,7 +250,7 @@ fn a_host_port_is_taken_once_per_node() {
         json!({"spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]}});
     let mut decisions = Vec::new();
     for name in ["p", "q", "r"] {
-        board.see_pod(&key(name), Some(&pod(name, &more)));
+        board.see_pod(&key(name), Some(&pod(name, &more)), now());
         decisions.push(board.decide(now()).expect("a decision"));
     }
     let Decision::Refuse(_, why) = &decisions[2] else {

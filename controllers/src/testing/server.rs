@@ -1,4 +1,5 @@
-//! The least of an API server: it stores, patches, deletes at once and tells watchers. It checks uids and revisions.
+//! The least of an API server: it stores, patches, deletes at once what has no finalizer and tells watchers. It checks uids
+//! and revisions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -71,6 +72,10 @@ impl Backend for Server {
     }
 }
 
+fn is_held(object: &Object) -> bool {
+    object.metadata().finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
 impl Stored {
     fn answer(&mut self, request: Request) -> Result<Answer, Status> {
         let Request { resource, key, subresource, .. } = &request;
@@ -109,12 +114,24 @@ impl Stored {
                 }
                 let mut value = old.value().clone();
                 merge(&mut value, patch.clone());
-                Ok(Answer::Object(self.store(resource, value)))
+                let object = self.store(resource, value);
+                if object.is_terminating() && !is_held(&object) {
+                    return Ok(Answer::Deleted(self.remove(resource, &object)));
+                }
+                Ok(Answer::Object(object))
             }
             Verb::Delete(options) => {
                 let old = self.get(resource, key)?;
                 if options.uid.as_deref().is_some_and(|uid| uid != old.uid()) {
                     return Err(Status::modified(resource, &key.name));
+                }
+                if options.revision.is_some_and(|revision| revision != old.revision()) {
+                    return Err(Status::modified(resource, &key.name));
+                }
+                if is_held(&old) {
+                    let mut value = old.value().clone();
+                    merge(&mut value, json!({"metadata": {"deletionTimestamp": NOW}}));
+                    return Ok(Answer::Object(self.store(resource, value)));
                 }
                 Ok(Answer::Deleted(self.remove(resource, &old)))
             }

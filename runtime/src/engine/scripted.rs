@@ -97,6 +97,11 @@ impl ScriptedEngine {
         })
     }
 
+    /// How many images it knows by name.
+    pub fn count(&self) -> usize {
+        self.scripts().by_name.len()
+    }
+
     fn script(&self, reference: &Reference) -> Option<Arc<Script>> {
         let scripts = self.scripts();
         scripts.by_name.get(reference).or(scripts.otherwise.as_ref()).cloned()

@@ -1,5 +1,5 @@
 //! Images on disk: a file per content, named by its digest, and a small file per name. All are put in place by renaming,
-//! so several processes may use one store.
+//! so several processes may use one store. Nothing is remembered: each look sees what any of them imported.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -144,6 +144,13 @@ impl ImageStore {
         images
     }
 
+    /// How many names there are.
+    pub fn count(&self) -> usize {
+        let entries = fs::read_dir(self.names()).into_iter().flatten().flatten();
+        // Those that are being put in place are hidden.
+        entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")).count()
+    }
+
     /// A name whose content is gone counts as absent: then the image can be imported again.
     fn read(&self, name_file: &Path) -> Option<Image> {
         let entry: Entry = serde_json::from_slice(&fs::read(name_file).ok()?).ok()?;
@@ -259,7 +266,9 @@ mod tests {
 
         let other = ImageStore::open(folder.path().join("images")).expect("a store");
         assert_eq!(other.find(&named("hello:1")), Some(image.clone()));
-        assert_eq!(other.find(&named("hello:2")), None);
+        assert_eq!((other.find(&named("hello:2")), other.count()), (None, 1));
+        let later = store.import_bytes(COMPONENT_FILE, &named("hello:2")).expect("imported");
+        assert_eq!((other.find(&named("hello:2")), other.count()), (Some(later), 2));
         let by_digest: Reference = format!("localhost/hello@{}", image.digest).parse().expect("a name");
         assert_eq!(other.find(&by_digest), Some(image.clone()));
         let elsewhere: Reference = format!("localhost/other@{}", image.digest).parse().expect("a name");

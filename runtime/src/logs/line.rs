@@ -36,6 +36,26 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// One line as the container wrote it, or a part of a long one: bytes that need not be text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// When it was written.
+    pub time: Timestamp,
+    /// Where it was written to.
+    pub stream: LogStream,
+    /// Whether the line ends here; if not, its next part follows.
+    pub whole: bool,
+    /// The bytes without the line's end.
+    pub bytes: Vec<u8>,
+}
+
+impl From<LogEntry> for LogLine {
+    fn from(entry: LogEntry) -> Self {
+        let LogEntry { time, stream, whole, bytes } = entry;
+        Self { time, stream, whole, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+}
+
 /// More than the time, the stream and the tag take.
 pub(super) const LONGEST_HEAD: usize = 48;
 
@@ -78,7 +98,7 @@ pub(super) fn encode(entries: &mut Vec<u8>, time: Timestamp, stream: LogStream, 
 }
 
 /// Reads the entry of one line, without its end; none if it is not in the format.
-pub(super) fn decode(entry: &[u8]) -> Option<LogLine> {
+pub(super) fn decode(entry: &[u8]) -> Option<LogEntry> {
     let mut fields = entry.splitn(4, |byte| *byte == b' ');
     let mut field = || fields.next();
     let time = std::str::from_utf8(field()?).ok()?.parse().ok()?;
@@ -88,6 +108,6 @@ pub(super) fn decode(entry: &[u8]) -> Option<LogLine> {
         _ => return None,
     };
     let whole = field()? == b"F";
-    let text = String::from_utf8_lossy(field()?).into_owned();
-    Some(LogLine { time, stream, whole, text })
+    let bytes = field()?.to_vec();
+    Some(LogEntry { time, stream, whole, bytes })
 }

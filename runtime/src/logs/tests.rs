@@ -147,3 +147,53 @@ async fn a_slow_follower_goes_on_with_the_oldest_kept_line() {
     }
     assert_eq!(lines, texts(tail(log.path(), 100)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_is_followed_from_its_last_entries_across_files() {
+    let folder = tempfile::tempdir().unwrap();
+    // Room for two entries in a file.
+    let log = open(folder.path(), SMALL);
+    let stdout = log.writer(LogStream::Stdout);
+    let check = |count: u64, expected: &[&str]| {
+        let mut follower = log.follow_tail(count);
+        let found: Vec<String> =
+            std::iter::from_fn(|| follower.ready_entry()).map(|entry| LogLine::from(entry).text).collect();
+        assert_eq!(found, expected, "the last {count}");
+        follower
+    };
+    check(3, &[]);
+    stdout.write(b"1\n2\n3\n4\n5\n");
+    check(0, &[]);
+    check(1, &["5"]);
+    check(2, &["4", "5"]);
+    check(4, &["2", "3", "4", "5"]);
+    check(99, &["1", "2", "3", "4", "5"]);
+    let mut follower = check(1, &["5"]);
+    stdout.write(b"6\n7\n\xff\n");
+    drop(stdout);
+    let mut rest = Vec::new();
+    while let Some(entry) = follower.next_entry().await {
+        rest.push(entry.bytes);
+    }
+    assert_eq!(rest, [&b"6"[..], b"7", b"\xff"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_an_earlier_process_left_is_read_from_its_oldest_file() {
+    let folder = tempfile::tempdir().unwrap();
+    // Room for two entries in a file.
+    let stdout = open(folder.path(), SMALL).writer(LogStream::Stdout);
+    stdout.write(b"1\n2\n3\n4\n5\n");
+    drop(stdout);
+    let log = open(folder.path(), SMALL);
+    let read = |mut follower: LogFollower| {
+        let entries = std::iter::from_fn(move || follower.ready_entry());
+        entries.map(|entry| LogLine::from(entry).text).collect::<Vec<_>>()
+    };
+    assert_eq!(read(log.follow()), ["1", "2", "3", "4", "5"]);
+    assert_eq!(read(log.follow_tail(4)), ["2", "3", "4", "5"]);
+    let stdout = log.writer(LogStream::Stdout);
+    stdout.write(b"6\n");
+    stdout.write(b"7\n");
+    assert_eq!(read(log.follow()), ["3", "4", "5", "6", "7"]);
+}

@@ -14,22 +14,16 @@ pub(super) struct Journal {
     max_files: usize,
     file: Option<File>,
     bytes: u64,
-    /// How many files were put aside while this journal was open.
+    /// How many files were put aside, counted from the oldest that was there when the journal was opened.
     rotations: u64,
     has_failed: bool,
 }
 
 impl Journal {
     pub(super) fn new(path: PathBuf, max_bytes: u64, max_files: usize) -> Self {
-        Self {
-            path,
-            max_bytes,
-            max_files: max_files.max(1),
-            file: None,
-            bytes: 0,
-            rotations: 0,
-            has_failed: false,
-        }
+        let max_files = max_files.max(1);
+        let left = (1..max_files).take_while(|age| aged(&path, *age).exists()).count() as u64;
+        Self { path, max_bytes, max_files, file: None, bytes: 0, rotations: left, has_failed: false }
     }
 
     /// Writes whole entries. Each entry stays within one file.
@@ -109,7 +103,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Which file is being written, counted from the opening of the journal.
+    /// Which file is being written, counted from the oldest that was there when the journal was opened.
     pub(super) fn generation(&self) -> u64 {
         self.rotations
     }
@@ -120,6 +114,16 @@ impl Journal {
         let wanted = generation.max(oldest);
         let age = usize::try_from(self.rotations.checked_sub(wanted)?).ok()?;
         File::open(aged(&self.path, age)).ok().map(|file| (wanted, file))
+    }
+
+    /// Opens all files that are kept, the newest first, each with its generation.
+    pub(super) fn read_all(&self) -> Vec<(u64, File)> {
+        let ages = 0..self.max_files.min(usize::try_from(self.rotations).unwrap_or(usize::MAX) + 1);
+        let open = |age: usize| {
+            let file = File::open(aged(&self.path, age)).ok()?;
+            Some((self.rotations - age as u64, file))
+        };
+        ages.filter_map(open).collect()
     }
 
     fn note_failure(&mut self, error: &io::Error) {

@@ -31,6 +31,11 @@ impl Cidr {
         self.first
     }
 
+    /// Its second address, which stands for the node among its pods.
+    pub const fn gateway(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.first.to_bits().saturating_add(1))
+    }
+
     /// How many addresses there are.
     pub const fn size(self) -> u64 {
         1 << (32 - self.prefix_bits)
@@ -92,7 +97,7 @@ impl Default for AddressPlan {
     }
 }
 
-/// The part of the cluster's pod addresses that one node gets: 16,384, of which it gives out 16,382.
+/// The part of the cluster's pod addresses that one node gets: 16,384, of which it gives out 16,381.
 const NODE_PREFIX_BITS: u8 = 18;
 
 impl AddressPlan {
@@ -106,6 +111,9 @@ impl AddressPlan {
     }
 }
 
+/// The addresses of a range that no pod gets.
+const RESERVED: u64 = 3;
+
 /// Every address of the node's range is taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("all {count} pod addresses of {range} are in use; delete pods or give the node a larger range")]
@@ -118,7 +126,8 @@ pub struct AddressesExhausted {
 
 /// Gives out the addresses of one range: first those never used, then those given back, the longest free first.
 ///
-/// The first address stands for the node and the last is the broadcast address; pods get neither.
+/// The first address names the range, the second is the node's own and the last is the broadcast address: pods get none of
+/// them.
 #[derive(Debug)]
 pub(super) struct Addresses {
     range: Cidr,
@@ -132,11 +141,11 @@ impl Addresses {
     }
 
     pub(super) fn take(&mut self) -> Result<Ipv4Addr, AddressesExhausted> {
-        let count = self.range.size().saturating_sub(2);
+        let count = self.range.size().saturating_sub(RESERVED);
         if self.used < count {
             self.used += 1;
             let offset = u32::try_from(self.used).expect("a range holds fewer than 2^32 addresses for pods");
-            return Ok(Ipv4Addr::from_bits(self.range.first.to_bits() + offset));
+            return Ok(Ipv4Addr::from_bits(self.range.gateway().to_bits() + offset));
         }
         let range = self.range;
         self.free.pop_front().ok_or(AddressesExhausted { range, count })
@@ -161,13 +170,13 @@ mod tests {
             }
             addresses.take().map(|address| address.octets()[3]).map_err(|error| error.to_string())
         };
-        assert_eq!(take(&[]), Ok(1));
         assert_eq!(take(&[]), Ok(2));
-        assert_eq!(take(&[2, 1]), Ok(3));
-        assert_eq!((take(&[]), take(&[]), take(&[])), (Ok(4), Ok(5), Ok(6)));
-        assert_eq!((take(&[]), take(&[])), (Ok(2), Ok(1)));
+        assert_eq!(take(&[]), Ok(3));
+        assert_eq!(take(&[3, 2]), Ok(4));
+        assert_eq!((take(&[]), take(&[])), (Ok(5), Ok(6)));
+        assert_eq!((take(&[]), take(&[])), (Ok(3), Ok(2)));
         let words =
-            "all 6 pod addresses of 10.128.0.0/29 are in use; delete pods or give the node a larger range";
+            "all 5 pod addresses of 10.128.0.0/29 are in use; delete pods or give the node a larger range";
         assert_eq!(take(&[]), Err(words.to_owned()));
     }
 

@@ -10,6 +10,7 @@ use api::Key;
 
 use super::backlog::{Backlog, NotTaken};
 use super::names::ResolveError;
+use super::outside::Exit;
 use super::ports::Found;
 use super::routes::{Candidates, Flow, NoRoute, PortId, Route};
 use super::stream::Stream;
@@ -150,8 +151,12 @@ impl Network {
     /// Opens a connection and gives one end to whoever takes it.
     pub(super) async fn open(&self, flow: Flow, source: SocketAddr) -> Result<Stream, ConnectError> {
         let route = self.route(&flow);
-        if route.1 == Route::Outside {
-            return outside::connect(&flow).await;
+        match outside::exit(&route.1, self.0.config.api_server) {
+            Exit::Stays => {}
+            Exit::ApiServer(dial) => {
+                return outside::connect(&flow, source, dial, &self.0.config.clock).await;
+            }
+            Exit::Forbidden => return Err(outside::refuse(&flow)),
         }
         let (near, far) = Stream::pair(source, flow.to);
         match self.offer(&flow, route, far) {

@@ -52,8 +52,8 @@ async fn both_ends_of_a_connection_know_where_it_comes_from() {
     let mut listener = server.listen(8080).unwrap();
     let mut near = client.connect_name("web", 80).await.unwrap();
     let (mut far, peer) = listener.accept().await.unwrap();
-    assert_eq!((near.local_addr(), near.peer_addr()), (address("10.128.0.1:32768"), address(WEB)));
-    assert_eq!((far.local_addr(), peer), (address("10.128.0.2:8080"), near.local_addr()));
+    assert_eq!((near.local_addr(), near.peer_addr()), (address("10.128.0.2:32768"), address(WEB)));
+    assert_eq!((far.local_addr(), peer), (address("10.128.0.3:8080"), near.local_addr()));
 
     near.write_all(b"question").await.unwrap();
     near.shutdown().await.unwrap();
@@ -110,7 +110,7 @@ async fn the_ports_of_a_pod_are_shared_by_its_containers() {
     let from = pod.connect(address("127.0.0.1:80")).await.unwrap().local_addr();
     assert_eq!((inside.accept().await.unwrap().1, from.ip()), (from, Ipv4Addr::LOCALHOST.into()));
     drop(outside);
-    let nothing = "connect to 10.128.0.1:80: connection refused, nothing listens there";
+    let nothing = "connect to 10.128.0.2:80: connection refused, nothing listens there";
     assert_eq!(words(other.connect(at(&pod, 80)).await), nothing);
 
     let free = [pod.listen(0).unwrap(), pod.listen(0).unwrap()].map(|listener| listener.local_addr().port());
@@ -240,7 +240,7 @@ async fn dropping_a_listener_resets_what_nobody_accepted() {
 async fn the_last_clone_of_an_interface_gives_everything_back() {
     let config = NetworkConfig::new(Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap()));
     let network = Network::new(NetworkConfig { pod_cidr: "10.128.0.0/30".parse().unwrap(), ..config });
-    let (pod, _other) = (attach(&network, "pod"), attach(&network, "other"));
+    let pod = attach(&network, "pod");
     let identity = pod.pod().clone();
     assert!(network.attach(&identity).is_err());
     let to = at(&pod, 80);
@@ -373,4 +373,60 @@ async fn bulk_data_arrives_in_order_across_threads() {
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
+}
+
+/// A host that answers each connection, and the network of a cluster whose API server that is.
+async fn with_api_server() -> (Network, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dial = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            socket.write_all(b"the API").await.unwrap();
+        }
+    });
+    let mut config = NetworkConfig::new(Clock::real());
+    let advertised = std::net::SocketAddrV4::new(config.gateway(), 6443);
+    config.api_server = Some(ApiServer { advertised, dial });
+    let network = Network::new(config);
+    set_routes(
+        &network,
+        "service default/kubernetes 10.96.0.1 https:443\nslice default/kubernetes https:6443 10.128.0.1",
+    );
+    (network, serving)
+}
+
+#[tokio::test]
+async fn a_pod_reaches_the_api_server_and_nothing_else_outside() {
+    let (network, serving) = with_api_server().await;
+    let pod = attach(&network, "pod");
+    let read = async |mut stream: Stream| {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    };
+    let stream = pod.connect_name("kubernetes.default.svc", 443).await.unwrap();
+    assert_eq!((stream.local_addr().ip(), stream.peer_addr()), (pod.address(), address("10.96.0.1:443")));
+    assert_eq!(read(stream).await, "the API");
+    assert_eq!(read(pod.connect(address("10.128.0.1:6443")).await.unwrap()).await, "the API");
+    for (to, why) in [
+        ("10.128.0.1:6444", "no pod has this address"),
+        ("10.128.0.0:6443", "no pod has this address"),
+        ("192.0.2.1:443", "pods may not connect to the host or the outside of the cluster"),
+    ] {
+        assert_eq!(words(pod.connect(address(to)).await), format!("connect to {to}: {why}"));
+    }
+    serving.abort();
+    let _ = serving.await;
+    let refused = "connect to 10.96.0.1:443: connection refused, nothing listens there";
+    assert_eq!(words(pod.connect(address("10.96.0.1:443")).await), refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_virtual_time_nothing_leaves() {
+    let mut config = NetworkConfig::new(Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap()));
+    let advertised = std::net::SocketAddrV4::new(config.gateway(), 6443);
+    config.api_server = Some(ApiServer { advertised, dial: address("127.0.0.1:1") });
+    let pod = attach(&Network::new(config), "pod");
+    let refused = pod.connect(SocketAddr::V4(advertised)).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Outside { .. }), "{refused}");
 }

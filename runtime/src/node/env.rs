@@ -1,4 +1,4 @@
-//! The environment of a container: its services, what it takes from ConfigMaps and from its own pod, and its own values.
+//! The environment of a container: its services, what it takes from ConfigMaps, Secrets and its own pod, and its own values.
 
 mod expand;
 mod field;
@@ -6,12 +6,13 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use api::Object;
-use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvFromSource, EnvVar, EnvVarSource, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvFromSource, EnvVar, EnvVarSource, Pod, Secret};
 
-use crate::volumes::Sources;
+use crate::volumes::{Source, Sources, resource_field};
 
 pub use expand::expand;
 
@@ -23,7 +24,7 @@ pub struct Surroundings<'a> {
     pub host_address: IpAddr,
     /// The pod's address.
     pub pod_address: IpAddr,
-    /// The ConfigMaps of the pod's namespace.
+    /// The ConfigMaps and Secrets of the pod's namespace.
     pub sources: &'a dyn Sources,
     /// The services the pod is told of, in order.
     pub services: &'a [Object],
@@ -32,24 +33,41 @@ pub struct Surroundings<'a> {
 /// The environment cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvError {
-    /// A ConfigMap does not exist.
-    #[error("configmap {0:?} not found")]
-    NoConfigMap(String),
-    /// A ConfigMap has no such key.
-    #[error("couldn't find key {key} in ConfigMap {namespace}/{name}")]
+    /// A ConfigMap or Secret does not exist.
+    #[error("{} {name:?} not found", source_kind.word())]
+    NoSource {
+        /// Which of both.
+        source_kind: Source,
+        /// Its name.
+        name: String,
+    },
+    /// A ConfigMap or Secret has no such key.
+    #[error("couldn't find key {key} in {} {namespace}/{name}", kind_of(*source_kind))]
     NoKey {
+        /// Which of both.
+        source_kind: Source,
         /// The pod's namespace.
         namespace: String,
-        /// The ConfigMap.
+        /// Its name.
         name: String,
         /// The key.
         key: String,
     },
     /// The source asks for something Peapod does not do yet.
-    #[error("{field}: not supported yet; supported: value, configMapKeyRef, fieldRef, configMapRef")]
+    #[error(
+        "{field}: not supported yet; supported: value, configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef"
+    )]
     Unsupported {
         /// The path of the field.
         field: String,
+    },
+    /// There is no such amount to refer to.
+    #[error("env {variable}: {problem}")]
+    NoResource {
+        /// The variable.
+        variable: String,
+        /// What is wrong.
+        problem: String,
     },
     /// There is no such field to refer to.
     #[error(
@@ -104,7 +122,7 @@ pub fn environment(
             None => Some(expand(variable.value.as_deref().unwrap_or_default(), |name| {
                 variables.get(name).map(str::to_owned)
             })),
-            Some(source) => value_from(pod, variable, source, around)?,
+            Some(source) => value_from(pod, container, variable, source, around)?,
         };
         if let Some(value) = value {
             variables.set(&variable.name, value);
@@ -113,16 +131,65 @@ pub fn environment(
     Ok(variables.0)
 }
 
-/// The names of the ConfigMaps that containers of the pod take variables from.
-pub fn config_maps(pod: &Pod) -> impl Iterator<Item = &str> {
+/// The ConfigMaps and Secrets that containers of the pod take variables from.
+pub fn sources(pod: &Pod) -> impl Iterator<Item = (Source, &str)> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     containers.flat_map(|container| {
-        let whole = container.env_from.iter().flatten();
-        let whole = whole.filter_map(|source| Some(source.config_map_ref.as_ref()?.name.as_str()));
+        let whole = container.env_from.iter().flatten().filter_map(whole_source);
         let sources = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
-        let keys = sources.filter_map(|source| Some(source.config_map_key_ref.as_ref()?.name.as_str()));
-        whole.chain(keys)
+        let keys = sources.filter_map(|source| key_source(source).map(|key| (key.source, key.name)));
+        whole.map(|(source, name, _)| (source, name)).chain(keys)
     })
+}
+
+/// What an entry of `envFrom` names, and whether it may be missing.
+fn whole_source(source: &EnvFromSource) -> Option<(Source, &str, bool)> {
+    if let Some(reference) = &source.config_map_ref {
+        return Some((Source::ConfigMap, &reference.name, reference.optional == Some(true)));
+    }
+    let reference = source.secret_ref.as_ref()?;
+    Some((Source::Secret, &reference.name, reference.optional == Some(true)))
+}
+
+/// A key of a ConfigMap or a Secret.
+struct KeyOf<'a> {
+    source: Source,
+    name: &'a str,
+    key: &'a str,
+    is_optional: bool,
+}
+
+fn key_source(source: &EnvVarSource) -> Option<KeyOf<'_>> {
+    let (source, name, key, optional) = if let Some(reference) = &source.config_map_key_ref {
+        (Source::ConfigMap, &reference.name, &reference.key, reference.optional)
+    } else {
+        let reference = source.secret_key_ref.as_ref()?;
+        (Source::Secret, &reference.name, &reference.key, reference.optional)
+    };
+    Some(KeyOf { source, name, key, is_optional: optional == Some(true) })
+}
+
+/// The texts that an object keeps by key. Variables are text: other bytes are replaced.
+fn texts(source: Source, object: &Object) -> Vec<(&str, Cow<'_, str>)> {
+    match source {
+        Source::ConfigMap => {
+            let data = object.typed::<ConfigMap>().ok().and_then(|config_map| config_map.data.as_ref());
+            let texts = data.into_iter().flatten();
+            texts.map(|(key, text)| (key.as_str(), Cow::Borrowed(text.as_str()))).collect()
+        }
+        Source::Secret => {
+            let data = object.typed::<Secret>().ok().and_then(|secret| secret.data.as_ref());
+            let texts = data.into_iter().flatten();
+            texts.map(|(key, bytes)| (key.as_str(), String::from_utf8_lossy(&bytes.0))).collect()
+        }
+    }
+}
+
+fn kind_of(source: Source) -> &'static str {
+    match source {
+        Source::ConfigMap => "ConfigMap",
+        Source::Secret => "Secret",
+    }
 }
 
 fn add_all(
@@ -130,23 +197,20 @@ fn add_all(
     around: &Surroundings<'_>,
     variables: &mut Variables,
 ) -> Result<(), EnvError> {
-    let Some(reference) = &source.config_map_ref else {
-        let field = "envFrom[].secretRef".to_owned();
-        return Err(EnvError::Unsupported { field });
+    let Some((kind, name, is_optional)) = whole_source(source) else {
+        return Err(EnvError::Unsupported { field: "envFrom[]".to_owned() });
     };
-    let Some(object) = around.sources.config_map(&reference.name) else {
-        return match reference.optional {
-            Some(true) => Ok(()),
-            _ => Err(EnvError::NoConfigMap(reference.name.clone())),
+    let Some(object) = around.sources.find(kind, name) else {
+        return match is_optional {
+            true => Ok(()),
+            false => Err(EnvError::NoSource { source_kind: kind, name: name.to_owned() }),
         };
     };
-    let config_map = object.typed::<ConfigMap>();
-    let data = config_map.ok().and_then(|config_map| config_map.data.as_ref());
-    for (key, value) in data.into_iter().flatten() {
+    for (key, value) in texts(kind, &object) {
         let name = format!("{}{key}", source.prefix.as_deref().unwrap_or_default());
         // Keys that cannot be names are left out, as Kubernetes does.
         if !name.is_empty() && !name.contains(['=', '\0']) {
-            variables.set(&name, value.clone());
+            variables.set(&name, value.into_owned());
         }
     }
     Ok(())
@@ -154,6 +218,7 @@ fn add_all(
 
 fn value_from(
     pod: &Pod,
+    container: &Container,
     variable: &EnvVar,
     source: &EnvVarSource,
     around: &Surroundings<'_>,
@@ -165,29 +230,27 @@ fn value_from(
             path: reference.field_path.clone(),
         });
     }
-    let Some(reference) = &source.config_map_key_ref else {
-        let kind = if source.secret_key_ref.is_some() {
-            "secretKeyRef"
-        } else if source.resource_field_ref.is_some() {
-            "resourceFieldRef"
-        } else {
-            "valueFrom"
-        };
-        let field = format!("env {}: {kind}", variable.name);
+    if let Some(selector) = &source.resource_field_ref {
+        let amount = resource_field(pod, Some(container), selector, &around.sources.allocatable());
+        let refused = |problem| EnvError::NoResource { variable: variable.name.clone(), problem };
+        return amount.map(Some).map_err(refused);
+    }
+    let Some(wanted) = key_source(source) else {
+        let field = format!("env {}: valueFrom", variable.name);
         return Err(EnvError::Unsupported { field });
     };
-    let is_optional = reference.optional == Some(true);
-    let object = around.sources.config_map(&reference.name);
-    let config_map = object.as_ref().and_then(|object| object.typed::<ConfigMap>().ok());
-    let value = config_map.and_then(|config_map| config_map.data.as_ref()?.get(&reference.key));
+    let object = around.sources.find(wanted.source, wanted.name);
+    let texts = object.iter().flat_map(|object| texts(wanted.source, object));
+    let value = texts.into_iter().find(|(key, _)| *key == wanted.key);
     match (value, object.is_some()) {
-        (Some(value), _) => Ok(Some(value.clone())),
-        (None, _) if is_optional => Ok(None),
-        (None, false) => Err(EnvError::NoConfigMap(reference.name.clone())),
+        (Some((_, value)), _) => Ok(Some(value.into_owned())),
+        (None, _) if wanted.is_optional => Ok(None),
+        (None, false) => Err(EnvError::NoSource { source_kind: wanted.source, name: wanted.name.to_owned() }),
         (None, true) => Err(EnvError::NoKey {
+            source_kind: wanted.source,
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
-            name: reference.name.clone(),
-            key: reference.key.clone(),
+            name: wanted.name.to_owned(),
+            key: wanted.key.to_owned(),
         }),
     }
 }

@@ -11,17 +11,28 @@ use crate::images::{Image, ImageStore, Reference};
 pub trait Images: Send + Sync + 'static {
     /// The image of that name.
     fn find(&self, reference: &Reference) -> Option<Image>;
+
+    /// How many names it knows.
+    fn count(&self) -> usize;
 }
 
 impl Images for ImageStore {
     fn find(&self, reference: &Reference) -> Option<Image> {
         Self::find(self, reference)
     }
+
+    fn count(&self) -> usize {
+        Self::count(self)
+    }
 }
 
 impl Images for ScriptedEngine {
     fn find(&self, reference: &Reference) -> Option<Image> {
         self.image(reference)
+    }
+
+    fn count(&self) -> usize {
+        Self::count(self)
     }
 }
 

@@ -58,6 +58,16 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The phase as a pod's status writes it; what is not known counts as the first.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "Running" => Self::Running,
+            "Succeeded" => Self::Succeeded,
+            "Failed" => Self::Failed,
+            _ => Self::Pending,
+        }
+    }
+
     /// Whether it is the last.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed)
@@ -142,7 +152,7 @@ impl PodMachine {
 
     /// Takes in what happened and says what to do about it.
     ///
-    /// [`Action::Admit`], [`Action::Attach`] and [`Action::SetUp`] must be answered before any other event.
+    /// [`Action::Admit`] and [`Action::Attach`] must be answered before any other event; [`Action::SetUp`] may take its time.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
         self.take_in(event, now, &mut actions);
@@ -174,6 +184,11 @@ impl PodMachine {
     /// Whether there is nothing left to do for the pod, ever.
     pub fn is_finished(&self) -> bool {
         self.stage == Stage::Gone
+    }
+
+    /// Whether it waits for its volumes to be made.
+    pub fn is_mounting(&self) -> bool {
+        self.stage == Stage::Mounting(None)
     }
 
     /// Whether the containers may have the volumes in use.

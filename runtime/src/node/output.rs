@@ -61,6 +61,13 @@ impl Output {
         lines
     }
 
+    /// The logs kept of a container of the pod with this uid, in the order of its runs.
+    pub(super) fn runs(&self, uid: &str, container: &str) -> Vec<ContainerLog> {
+        let logs = self.0.lock();
+        let of_container = logs.values().filter(|log| *log.uid == *uid && *log.container == *container);
+        of_container.cloned().collect()
+    }
+
     /// Adds the log of a run that begins; returns its number.
     pub(super) fn add(&self, log: ContainerLog) -> u64 {
         let mut logs = self.0.lock();

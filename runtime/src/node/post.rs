@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::cache::Change;
-use api::resource::{CONFIG_MAPS, PODS};
+use api::resource::{CONFIG_MAPS, PODS, SECRETS};
 use api::{Cache, Key, Object};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, watch};
+
+use crate::volumes::Source;
 
 /// What a worker has to know.
 #[derive(Clone, Debug)]
@@ -55,7 +57,7 @@ struct Inside {
 #[derive(Default)]
 pub(super) struct Waiting {
     pub(super) pods: BTreeSet<Key>,
-    pub(super) config_maps: BTreeSet<Key>,
+    pub(super) sources: BTreeSet<(Source, Key)>,
 }
 
 impl Postbox {
@@ -69,11 +71,13 @@ impl Postbox {
             }
         };
         cache.subscribe(&PODS, Box::new(pods));
-        let collector = Arc::clone(&inside);
-        let config_maps = move |change: &Change| {
-            collector.put(|waiting| waiting.config_maps.insert(change.object().key()));
-        };
-        cache.subscribe(&CONFIG_MAPS, Box::new(config_maps));
+        for (source, resource) in [(Source::ConfigMap, &CONFIG_MAPS), (Source::Secret, &SECRETS)] {
+            let collector = Arc::clone(&inside);
+            let sources = move |change: &Change| {
+                collector.put(|waiting| waiting.sources.insert((source, change.object().key())));
+            };
+            cache.subscribe(resource, Box::new(sources));
+        }
         Self(inside)
     }
 
@@ -81,7 +85,7 @@ impl Postbox {
     pub(super) async fn take(&self) -> Waiting {
         loop {
             let waiting = std::mem::take(&mut *self.0.lock());
-            if !waiting.pods.is_empty() || !waiting.config_maps.is_empty() {
+            if !waiting.pods.is_empty() || !waiting.sources.is_empty() {
                 return waiting;
             }
             self.0.arrived.notified().await;

@@ -41,7 +41,12 @@ pub(super) async fn keep_alive(shared: Arc<Shared>) {
         config.clock.sleep(BEAT).await;
         if config.clock.now() >= next_report {
             next_report = add(config.clock.now(), REPORT);
-            if let Err(error) = report(config, ready_since).await {
+            let reported = match report(config, ready_since).await {
+                // Somebody deleted it though it lives.
+                Err(error) if error.is_not_found() => register(config, ready_since).await,
+                reported => reported,
+            };
+            if let Err(error) = reported {
                 warn!(node = config.name, %error, "node status not reported");
             }
         }

@@ -44,7 +44,8 @@ impl Capacity {
     #[must_use]
     pub fn with_storage_of(mut self, folder: &Path) -> Self {
         let found = || {
-            let disk = rustix::fs::statvfs(folder).ok()?;
+            // The folder itself may still have to be made.
+            let disk = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
             disk.f_blocks.checked_mul(disk.f_frsize)
         };
         self.storage_bytes = self.storage_bytes.or_else(found);
@@ -176,6 +177,17 @@ mod tests {
         assert_eq!(rooms.take(&pod("0")).expect_err("no room").reason, "OutOfpods");
         drop(first);
         rooms.take(&pod("500m")).expect("room");
+    }
+
+    #[test]
+    fn storage_is_that_of_the_disk_on_which_the_folder_will_be() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let none = Capacity { cpu_millis: 1, memory_bytes: 1, storage_bytes: None, pods: 1 };
+        let there = none.with_storage_of(folder.path()).storage_bytes;
+        assert!(there.is_some());
+        assert_eq!(none.with_storage_of(&folder.path().join("to/be/made")).storage_bytes, there);
+        let set = Capacity { storage_bytes: Some(7), ..none };
+        assert_eq!(set.with_storage_of(folder.path()).storage_bytes, Some(7));
     }
 
     #[test]

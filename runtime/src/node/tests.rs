@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod restart;
+mod server;
+mod tokens;
 
 use std::time::Duration;
 
@@ -118,6 +121,58 @@ async fn what_is_missing_is_waited_for_and_taken_when_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_secret_is_shown_and_refreshed_and_variables_wait_for_it() {
+    let trial = Trial::new("localhost/web:v1", "").await;
+    let env = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "later", "key": "k"}}}]);
+    let spec = json!({"volumes": [{"name": "v", "secret": {"secretName": "keys"}}],
+        "containers": [{"name": "main", "image": "localhost/web:v1", "env": env}]});
+    trial.put_secret("keys", json!({"password": "b25l"})).await;
+    trial.create(trial.pod("web", spec)).await;
+    trial.settle().await;
+    let waiting = trial.status("web")["containerStatuses"][0]["state"]["waiting"].clone();
+    assert_eq!(waiting["message"], "secret \"later\" not found");
+    trial.put_secret("later", json!({"k": ""})).await;
+    trial.settle().await;
+    assert_eq!(trial.status("web")["phase"], "Running");
+    assert_eq!(trial.read("pods/uid-web/volumes/v/password"), "one");
+    trial.put_secret("keys", json!({"password": "dHdv"})).await;
+    trial.settle().await;
+    assert_eq!(trial.read("pods/uid-web/volumes/v/password"), "two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_sees_its_new_labels() {
+    let trial = Trial::new("localhost/web:v1", "").await;
+    let items = json!([{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]);
+    trial
+        .create(trial.pod("web", json!({"volumes": [{"name": "v", "downwardAPI": {"items": items}}]})))
+        .await;
+    trial.settle().await;
+    assert_eq!(trial.read("pods/uid-web/volumes/v/labels"), "");
+    trial.change("web", json!({"metadata": {"labels": {"app": "web"}}}));
+    trial.settle().await;
+    assert_eq!(trial.read("pods/uid-web/volumes/v/labels"), "app=\"web\"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_comes_later_is_found_at_the_next_try() {
+    let trial = Trial::new("localhost/web:v1", "").await;
+    let late = |policy: &str| json!({"containers": [{"name": "main", "image": "localhost/late", "imagePullPolicy": policy}]});
+    trial.create(trial.pod("a", late("IfNotPresent"))).await;
+    trial.create(trial.pod("b", late("Never"))).await;
+    trial.wait(Duration::from_secs(25)).await;
+    let reason =
+        |name: &str| trial.status(name)["containerStatuses"][0]["state"]["waiting"]["reason"].clone();
+    assert_eq!(reason("a"), "ImagePullBackOff");
+    trial.engine.register("localhost/late", "").unwrap();
+    trial.wait(Duration::from_secs(10)).await;
+    assert_eq!(
+        (&trial.status("a")["phase"], &trial.status("b")["phase"]),
+        (&json!("Running"), &json!("Running"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_run_says_why() {
     let trial = Trial::new("localhost/web:v1", "").await;
     let reason = async |name: &str, spec: serde_json::Value| {
@@ -150,7 +205,8 @@ async fn what_cannot_run_says_why() {
     let volumes = json!({"volumes": [{"name": "x", "hostPath": {"path": "/"}}]});
     assert_eq!(
         reason("volume", volumes).await,
-        "FailedMount: volume \"x\": hostPath is not supported yet; supported: configMap, emptyDir"
+        "FailedMount: volume \"x\": hostPath is not supported yet; supported: configMap, downwardAPI, emptyDir, projected, \
+         secret"
     );
     assert_eq!(
         reason("network", json!({"hostNetwork": true})).await,

@@ -1,7 +1,9 @@
 //! Carries out what the machine of one pod decides, and reports its status.
 
 mod container;
+mod mounts;
 mod report;
+mod tokens;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -9,23 +11,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use api::event::{Involved, Occurrence};
-use api::resource::{CONFIG_MAPS, SERVICES};
-use api::{Cache, Key, Object};
+use api::resource::SERVICES;
+use api::{Key, Object};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, debug, info_span, warn};
 
-use super::machine::{Action, Event, MountFailure, Note, PodMachine};
+use super::machine::{Action, Event, Note, PodMachine};
 use super::plan::{Former, PodPlan};
 use super::post::Mail;
 use super::room::Room;
 use super::{Shared, images};
 use crate::limits::PodLimits;
 use crate::network::{Interface, PodIdentity};
-use crate::volumes::{self, PodVolumes, Sources, VolumeError};
+use crate::volumes::{self, PodVolumes};
 use container::{News, Place, Step};
 use report::Reporter;
+use tokens::Tokens;
 
 /// Runs one pod, from the moment the node sees it until its object is gone.
 pub(super) struct Worker {
@@ -38,21 +41,10 @@ pub(super) struct Worker {
     room: Option<Room>,
     interface: Option<Interface>,
     volumes: Option<PodVolumes>,
+    /// Those its volumes show. Boxed: a pod that shows none has none.
+    tokens: Option<Box<Tokens>>,
     limits: Arc<PodLimits>,
     places: Vec<Place>,
-}
-
-/// The ConfigMaps of one namespace.
-struct InNamespace<'a> {
-    cache: &'a Cache,
-    namespace: &'a Arc<str>,
-}
-
-impl Sources for InNamespace<'_> {
-    fn config_map(&self, name: &str) -> Option<Object> {
-        let key = Key::new(Arc::clone(self.namespace), name);
-        self.cache.get(&CONFIG_MAPS, &key)
-    }
 }
 
 /// What wakes a worker.
@@ -60,6 +52,7 @@ enum Wake {
     Mail,
     News(usize, News),
     Reported(report::Reply),
+    Tokens(Vec<tokens::Answer>),
     Time,
 }
 
@@ -75,7 +68,7 @@ impl Worker {
         let places = plan.containers.iter().map(|_| Place::default()).collect();
         let limits = container::pod_limits(pod);
         let reporter = Reporter::new(pod.status.clone().unwrap_or_default());
-        Self {
+        let mut worker = Self {
             machine: PodMachine::new(plan, Former::of(pod), node.config.clock.now()),
             node,
             mail,
@@ -85,9 +78,12 @@ impl Worker {
             room: None,
             interface: None,
             volumes: None,
+            tokens: None,
             limits,
             places,
-        }
+        };
+        worker.adopt_logs();
+        worker
     }
 
     /// Works until nothing is left to do.
@@ -112,7 +108,15 @@ impl Worker {
                         self.tell(event);
                     }
                 }
-                Wake::Time => self.tell(Event::Woken),
+                Wake::Tokens(answers) => {
+                    if let Some(event) = self.take_tokens(answers) {
+                        self.tell(event);
+                    }
+                }
+                Wake::Time => {
+                    self.tell(Event::Woken);
+                    self.renew_tokens();
+                }
             }
         }
         self.forget();
@@ -120,12 +124,22 @@ impl Worker {
 
     async fn wake(&mut self) -> Wake {
         let clock = self.node.config.clock.clone();
-        let deadline = self.machine.wake_at().into_iter().chain(self.reporter.wake_at()).min();
-        let Self { mail, reporter, places, .. } = self;
+        let renewal = self.tokens.as_ref().filter(|_| self.machine.is_running());
+        let renewal = renewal.and_then(|tokens| tokens.wake_at());
+        let deadlines = [self.machine.wake_at(), self.reporter.wake_at(), renewal];
+        let deadline = deadlines.into_iter().flatten().min();
+        let Self { mail, reporter, places, tokens, .. } = self;
+        let answers = async {
+            match tokens {
+                Some(tokens) => tokens.answers().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! { biased;
             Ok(()) = mail.changed() => Wake::Mail,
             (index, news) = poll_fn(|context| poll_places(places, context)) => Wake::News(index, news),
             reply = reporter.answer() => Wake::Reported(reply),
+            answers = answers => Wake::Tokens(answers),
             () = clock.sleep_until(deadline.unwrap_or(Timestamp::MAX)), if deadline.is_some() => Wake::Time,
             else => std::future::pending().await,
         }
@@ -140,11 +154,12 @@ impl Worker {
         if mail.is_gone {
             return self.tell(Event::Gone);
         }
-        self.object = mail.object;
+        let before = std::mem::replace(&mut self.object, mail.object);
         match self.object.typed::<Pod>() {
             Ok(pod) => self.tell(Event::Changed(PodPlan::of(&self.object, pod))),
             Err(error) => warn!(%error, "pod not understood"),
         }
+        self.refresh_if_told(&before);
         if mail.sources != self.sources_seen {
             self.sources_seen = mail.sources;
             self.refresh();
@@ -168,7 +183,7 @@ impl Worker {
         match action {
             Action::Admit => Some(Event::Admitted(self.admit())),
             Action::Attach => Some(Event::Attached(self.attach())),
-            Action::SetUp => Some(Event::Mounted(self.set_up())),
+            Action::SetUp => self.begin_set_up(),
             Action::Prepare { container, attempt, image, policy } => {
                 let found = images::look_up(&self.node.config.images, &image, policy);
                 let engine = Arc::clone(&self.node.config.engine);
@@ -212,9 +227,12 @@ impl Worker {
         }
     }
 
+    fn pod(&self) -> &Pod {
+        self.object.typed().expect("the agent has decoded the pod")
+    }
+
     fn admit(&mut self) -> Result<(), super::machine::Refusal> {
-        let pod: &Pod = self.object.typed().expect("the agent has decoded the pod");
-        self.room = Some(self.node.rooms.take(pod)?);
+        self.room = Some(self.node.rooms.take(self.pod())?);
         Ok(())
     }
 
@@ -224,33 +242,6 @@ impl Worker {
         let address = interface.address();
         self.interface = Some(interface);
         Ok(address)
-    }
-
-    fn set_up(&mut self) -> Result<(), MountFailure> {
-        let failure =
-            |error: VolumeError| MountFailure { message: error.to_string(), is_final: error.is_final() };
-        let pod: &Pod = self.object.typed().expect("the agent has decoded the pod");
-        let folder = self.node.folder_of_pod(self.object.uid());
-        let volumes = PodVolumes::new(folder, pod).map_err(failure)?;
-        let key = self.object.key();
-        let made = volumes.set_up(&self.sources(&key));
-        self.volumes = Some(volumes);
-        made.map_err(failure)
-    }
-
-    /// Lets running containers see what changed.
-    fn refresh(&self) {
-        let Some(volumes) = self.volumes.as_ref().filter(|_| self.machine.is_running()) else {
-            return;
-        };
-        let key = self.object.key();
-        if let Err(error) = volumes.refresh(&self.sources(&key)) {
-            warn!(%error, "volume not refreshed");
-        }
-    }
-
-    fn sources<'a>(&'a self, key: &'a Key) -> InNamespace<'a> {
-        InNamespace { cache: &self.node.config.cache, namespace: &key.namespace }
     }
 
     /// The services a container is told of: those of its namespace if the pod wants them, and the API's.
@@ -283,12 +274,13 @@ impl Worker {
         self.places.iter_mut().for_each(Place::abandon);
         self.interface = None;
         self.room = None;
+        self.tokens = None;
         if let Some(volumes) = self.volumes.take()
             && let Err(error) = volumes.remove()
         {
             warn!(%error, "volumes not removed");
         }
-        info!(phase = ?self.machine.phase(), "pod ended");
+        debug!(phase = ?self.machine.phase(), "pod ended");
     }
 
     fn report(&mut self) {

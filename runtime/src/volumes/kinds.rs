@@ -1,7 +1,7 @@
 //! The kinds of volumes that are not supported yet, by the field that asks for them.
 
 use api::quantity::Quantity;
-use k8s_openapi::api::core::v1::Volume;
+use k8s_openapi::api::core::v1::{Volume, VolumeProjection};
 
 /// The field of a volume that asks for a kind Peapod does not have; none if it has it.
 pub fn unsupported(volume: &Volume) -> Option<&'static str> {
@@ -10,6 +10,10 @@ pub fn unsupported(volume: &Volume) -> Option<&'static str> {
     // Zero is without limit, as in Kubernetes.
     let limits = |size| Quantity::try_from(size).map_or(true, |size| !size.is_zero());
     let medium = volume.empty_dir.as_ref().and_then(|source| source.medium.as_deref());
+    let projects = |is_set: fn(&VolumeProjection) -> bool| {
+        let sources = volume.projected.iter().flat_map(|source| source.sources.iter().flatten());
+        sources.into_iter().any(is_set)
+    };
     let kinds = [
         ("awsElasticBlockStore", volume.aws_elastic_block_store.is_some()),
         ("azureDisk", volume.azure_disk.is_some()),
@@ -17,7 +21,6 @@ pub fn unsupported(volume: &Volume) -> Option<&'static str> {
         ("cephfs", volume.cephfs.is_some()),
         ("cinder", volume.cinder.is_some()),
         ("csi", volume.csi.is_some()),
-        ("downwardAPI", volume.downward_api.is_some()),
         ("emptyDir.medium", medium.is_some_and(memory)),
         ("emptyDir.sizeLimit", size.is_some_and(limits)),
         ("ephemeral", volume.ephemeral.is_some()),
@@ -34,11 +37,11 @@ pub fn unsupported(volume: &Volume) -> Option<&'static str> {
         ("persistentVolumeClaim", volume.persistent_volume_claim.is_some()),
         ("photonPersistentDisk", volume.photon_persistent_disk.is_some()),
         ("portworxVolume", volume.portworx_volume.is_some()),
-        ("projected", volume.projected.is_some()),
+        ("projected.sources[].clusterTrustBundle", projects(|source| source.cluster_trust_bundle.is_some())),
+        ("projected.sources[].podCertificate", projects(|source| source.pod_certificate.is_some())),
         ("quobyte", volume.quobyte.is_some()),
         ("rbd", volume.rbd.is_some()),
         ("scaleIO", volume.scale_io.is_some()),
-        ("secret", volume.secret.is_some()),
         ("storageos", volume.storageos.is_some()),
         ("vsphereVolume", volume.vsphere_volume.is_some()),
     ];

@@ -20,7 +20,7 @@ async fn services(client: &Client) -> Vec<Object> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_is_there_after_a_restart_and_nothing_was_given_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.redb");
+    let path = folder.path().join("store");
     let mut tasks = JoinSet::new();
     let client = open(&path, &mut tasks).await;
     let mut writers = JoinSet::new();
@@ -60,7 +60,7 @@ async fn what_was_acknowledged_is_there_after_a_restart_and_nothing_was_given_tw
 async fn patches_that_meet_all_come_through_and_only_one_of_equal_updates() {
     let folder = tempfile::tempdir().unwrap();
     let mut tasks = JoinSet::new();
-    let client = open(&folder.path().join("store.redb"), &mut tasks).await;
+    let client = open(&folder.path().join("store"), &mut tasks).await;
     let map = config_map("a", "1");
     let created = client.create(&CONFIG_MAPS, "default", &map).await.unwrap();
     let key = Key::new("default", "a");
@@ -93,7 +93,7 @@ async fn patches_that_meet_all_come_through_and_only_one_of_equal_updates() {
 async fn a_patch_that_meets_the_removal_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut tasks = JoinSet::new();
-    let client = open(&folder.path().join("store.redb"), &mut tasks).await;
+    let client = open(&folder.path().join("store"), &mut tasks).await;
     let mut patchers = JoinSet::new();
     for number in 0..64 {
         let name = format!("m{number}");

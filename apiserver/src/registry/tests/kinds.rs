@@ -1,5 +1,9 @@
 //! What each kind fills in and refuses, as users see it.
 
+mod access;
+mod fields;
+mod jobs;
+
 use super::*;
 use api::resource::{ENDPOINT_SLICES, EVENTS, LEASES};
 

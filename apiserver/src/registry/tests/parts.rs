@@ -65,6 +65,15 @@ async fn a_pod_is_bound_once() {
         world.client.create_subresource(&PODS, &Key::new("default", "p"), "binding", &binding).await
     };
     assert!(bind("").await.unwrap_err().to_string().contains("target.name: Required value"));
+    let other = async |metadata: Value| {
+        let binding = json!({"metadata": metadata, "target": {"kind": "Node", "name": "n1"}});
+        let key = Key::new("default", "p");
+        world.client.create_subresource(&PODS, &key, "binding", &binding).await.unwrap_err().code
+    };
+    assert_eq!(other(json!({"name": "other"})).await, 400);
+    assert_eq!(other(json!({"name": "p", "namespace": "other"})).await, 400);
+    assert_eq!(other(json!({"name": "p", "uid": "other"})).await, 409);
+    assert_eq!(other(json!({"name": "p", "resourceVersion": "1"})).await, 409);
     let bound = bind("n1").await.unwrap();
     assert_eq!(bound.value()["spec"]["nodeName"], "n1");
     assert_eq!(

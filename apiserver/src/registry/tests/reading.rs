@@ -64,6 +64,9 @@ async fn pages_show_one_moment() {
     world.client.list(&CONFIG_MAPS, "default", options).await.unwrap();
     let options = ListOptions { continue_token: Some("0:default/a".into()), ..ListOptions::default() };
     assert!(world.client.list(&CONFIG_MAPS, "default", options).await.unwrap_err().is_expired());
+    let token = format!("{}:default/a", u64::MAX);
+    let options = ListOptions { continue_token: Some(token), ..ListOptions::default() };
+    assert_eq!(world.client.list(&CONFIG_MAPS, "default", options).await.unwrap_err().code, 504);
     let options = ListOptions { continue_token: Some("x".into()), ..ListOptions::default() };
     assert_eq!(world.client.list(&CONFIG_MAPS, "default", options).await.unwrap_err().code, 400);
 }
@@ -83,6 +86,6 @@ async fn a_list_waits_for_a_revision_that_lies_ahead() {
     let error = list(now.0 + 100).await.unwrap_err();
     assert_eq!(
         (error.code, error.message),
-        (504, format!("Too large resource version: {}, current: {}", now.0 + 100, now.0 + 1))
+        (504, format!("Timeout: Too large resource version: {}, current: {}", now.0 + 100, now.0 + 1))
     );
 }

@@ -108,7 +108,7 @@ async fn a_watch_from_a_revision_that_lies_ahead_shows_nothing_older() {
     let ahead = Revision(world.registry.store().revision().0 + 1);
     let options = || WatchOptions { revision: Some(ahead), ..WatchOptions::default() };
     let error = world.client.watch(&CONFIG_MAPS, "", options()).await.err().unwrap();
-    assert!(error.message.starts_with("Too large resource version: "), "{error}");
+    assert!(error.message.starts_with("Timeout: Too large resource version: "), "{error}");
     let (stream, made) =
         futures::join!(async { world.client.watch(&CONFIG_MAPS, "", options()).await }, async {
             world.create(&CONFIG_MAPS, config_map("a", "1")).await

@@ -14,6 +14,7 @@ pub fn set_spec_defaults(spec: &mut Value) {
     set_default_text(spec, "schedulerName", "default-scheduler");
     set_default(spec, "terminationGracePeriodSeconds", 30);
     set_default(spec, "securityContext", json!({}));
+    set_account_defaults(spec);
     let host_network = spec["hostNetwork"] == true;
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         for container in items(spec, list) {
@@ -22,6 +23,16 @@ pub fn set_spec_defaults(spec: &mut Value) {
     }
     for volume in items(spec, "volumes") {
         set_volume_defaults(volume);
+    }
+}
+
+/// The account has two names for its field, and both say the same; where they do not, the newer one counts.
+fn set_account_defaults(spec: &mut Value) {
+    let name = text(spec, "serviceAccountName").or_else(|| text(spec, "serviceAccount")).map(str::to_owned);
+    if let Some(name) = name {
+        for field in ["serviceAccountName", "serviceAccount"] {
+            crate::tree::set(spec, field, Some(name.as_str().into()));
+        }
     }
 }
 

@@ -95,19 +95,10 @@ fn check_source(source: &EnvVarSource, path: &Path<'_>, errors: &mut Vec<FieldEr
         )),
     }
     if let Some(reference) = &source.field_ref {
-        check_field_ref(reference, &path.child("fieldRef"), errors);
+        check_field(reference, &FIELDS, &path.child("fieldRef"), errors);
     }
     if let Some(reference) = &source.resource_field_ref {
-        let path = path.child("resourceFieldRef");
-        let resource = reference.resource.as_str();
-        let known = AMOUNTS.contains(&resource)
-            || resource.starts_with("limits.hugepages-")
-            || resource.starts_with("requests.hugepages-");
-        if resource.is_empty() {
-            errors.push(FieldError::required(path.child("resource"), ""));
-        } else if !known {
-            errors.push(FieldError::unsupported(path.child("resource"), resource, &AMOUNTS));
-        }
+        check_resource_name(&reference.resource, path.child("resourceFieldRef").child("resource"), errors);
     }
     let keys = [
         ("configMapKeyRef", source.config_map_key_ref.as_ref().map(|from| (&from.name, &from.key))),
@@ -125,7 +116,25 @@ fn check_source(source: &EnvVarSource, path: &Path<'_>, errors: &mut Vec<FieldEr
     }
 }
 
-fn check_field_ref(reference: &ObjectFieldSelector, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+/// Checks the name of an amount that a container has, such as `limits.cpu`.
+pub fn check_resource_name(resource: &str, path: Path<'_>, errors: &mut Vec<FieldError>) {
+    let known = AMOUNTS.contains(&resource)
+        || resource.starts_with("limits.hugepages-")
+        || resource.starts_with("requests.hugepages-");
+    if resource.is_empty() {
+        errors.push(FieldError::required(path, ""));
+    } else if !known {
+        errors.push(FieldError::unsupported(path, resource, &AMOUNTS));
+    }
+}
+
+/// Checks a reference to one of these fields of the pod, or to a single label or annotation.
+pub fn check_field(
+    reference: &ObjectFieldSelector,
+    fields: &[&str],
+    path: &Path<'_>,
+    errors: &mut Vec<FieldError>,
+) {
     if reference.api_version.as_deref() != Some("v1") {
         let found = reference.api_version.as_deref().unwrap_or_default();
         errors.push(FieldError::unsupported(path.child("apiVersion"), found, &["v1"]));
@@ -134,8 +143,8 @@ fn check_field_ref(reference: &ObjectFieldSelector, path: &Path<'_>, errors: &mu
     let path = path.child("fieldPath");
     if field.is_empty() {
         errors.push(FieldError::required(path, ""));
-    } else if !FIELDS.contains(&field) && !is_entry(field) {
-        errors.push(FieldError::unsupported(path, field, &FIELDS));
+    } else if !fields.contains(&field) && !is_entry(field) {
+        errors.push(FieldError::unsupported(path, field, fields));
     }
 }
 

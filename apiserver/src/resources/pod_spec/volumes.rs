@@ -1,5 +1,7 @@
 //! Volumes: one source each, named once.
 
+mod projected;
+
 use std::collections::BTreeSet;
 
 use api::field::FieldError;
@@ -74,22 +76,12 @@ fn check_source(volume: &Volume, path: &Path<'_>, errors: &mut Vec<FieldError>) 
         }
     }
     if let Some(source) = &volume.projected {
-        let path = path.child("projected");
+        projected::check(source, &path.child("projected"), errors);
+    }
+    if let Some(source) = &volume.downward_api {
+        let path = path.child("downwardAPI");
         check_mode(source.default_mode, path.child("defaultMode"), errors);
-        let sources = path.child("sources");
-        for (index, source) in source.sources.iter().flatten().enumerate() {
-            let path = sources.index(index);
-            if let Some(source) = &source.config_map {
-                let path = path.child("configMap");
-                require(&source.name, path.child("name"), errors);
-                check_items(source.items.as_deref(), &path.child("items"), errors);
-            }
-            if let Some(source) = &source.secret {
-                let path = path.child("secret");
-                require(&source.name, path.child("name"), errors);
-                check_items(source.items.as_deref(), &path.child("items"), errors);
-            }
-        }
+        projected::check_files(source.items.as_deref(), &path.child("items"), errors);
     }
 }
 

@@ -192,6 +192,12 @@ impl Drop for Reservation {
     }
 }
 
+/// The service of the API server itself has the first address, which nobody else is given, also while it is away.
+fn is_own(service: &Value) -> bool {
+    let metadata = &service["metadata"];
+    metadata["namespace"] == "default" && metadata["name"] == "kubernetes"
+}
+
 fn lock(reserved: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     reserved.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -221,6 +227,9 @@ impl Allocator {
         let mut reserved = lock(&self.reserved);
         let mut taken = reserved.clone();
         services().into_iter().for_each(|service| taken.add_object(&service));
+        if !is_own(service) {
+            taken.addresses.insert(self.ranges.addresses.first().to_bits());
+        }
         allocate(service, &had, &taken, &self.ranges, pick)?;
         let mut given = Taken::default();
         given.add(service);

@@ -19,6 +19,11 @@ impl AddressRange {
         Some(Self { network: address.to_bits() & (u32::MAX << (32 - prefix)), prefix })
     }
 
+    /// The first address a service can have: that of the API server itself.
+    pub fn first(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(*self.usable().start())
+    }
+
     /// Without the first, which names the network, and the last, which means everybody.
     pub(super) fn usable(self) -> RangeInclusive<u32> {
         self.network + 1..=self.network + (u32::MAX >> self.prefix) - 1

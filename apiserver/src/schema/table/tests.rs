@@ -19,6 +19,7 @@ fn fact(of: &str, field: &str) -> String {
         words.extend(field.patches(patch).then(|| format!("{patch:?}")));
     }
     words.extend(field.is_whole().then(|| "whole".to_owned()));
+    words.extend(field.keeps_zero.then(|| "zero".to_owned()));
     words.extend(field.default().map(str::to_owned));
     words.join(" ")
 }
@@ -30,6 +31,8 @@ fn facts_are_read_as_the_api_has_them() {
         ("core.v1.PodSpec", "volumes", "1 List core.v1.Volume Map name mergeKey=name Merge RetainKeys"),
         ("core.v1.PodSpec", "nodeSelector", "7 Map String whole"),
         ("core.v1.PodSpec", "hostIPC", "13 One Bool"),
+        ("core.v1.PodSpec", "hostUsers", "37 One Bool zero"),
+        ("apps.v1.DeploymentSpec", "replicas", "1 One Int32 zero"),
         ("core.v1.Pod", "metadata", "1 One meta.v1.ObjectMeta"),
         ("core.v1.Pod", "apiVersion", " One String"),
         ("core.v1.Volume", "emptyDir", "2.2 One core.v1.EmptyDirVolumeSource"),
@@ -55,7 +58,7 @@ fn facts_are_read_as_the_api_has_them() {
         ("meta.v1.APIResource", "verbs", "4 WrappedList String required"),
         ("authentication.v1.UserInfo", "extra", "4 MapOfLists String"),
         ("admissionregistration.v1.NamedRuleWithOperations", "apiGroups", "2.2.1 List String Atomic"),
-        ("apiextensions.v1.JSONSchemaProps", "$ref", "3 One String"),
+        ("apiextensions.v1.JSONSchemaProps", "$ref", "3 One String zero"),
         ("apiextensions.v1.JSONSchemaProps", "items", "24 One apiextensions.v1.JSONSchemaProps"),
     ];
     for (of, field, expected) in rows {
@@ -96,6 +99,7 @@ fn table_is_complete() {
     assert_eq!(count(|field| !field.patch.is_empty()), 65);
     assert_eq!(count(|field| field.default.is_some()), 35);
     assert_eq!(count(|field| field.leaf == Leaf::Quantity), 57);
+    assert_eq!(count(|field| field.keeps_zero), 325);
 }
 
 #[test]

@@ -2,15 +2,27 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::volumes::{Allocatable, TokenSpec};
 
-struct Known(Option<Object>);
+struct Known(Vec<Object>);
 
 impl Sources for Known {
-    fn config_map(&self, name: &str) -> Option<Object> {
-        self.0.clone().filter(|object| object.name() == name)
+    fn find(&self, source: Source, name: &str) -> Option<Object> {
+        let mut objects = self.0.iter();
+        objects.find(|object| object.kind() == kind_of(source) && object.name() == name).cloned()
+    }
+
+    fn token(&self, _: &TokenSpec) -> Result<Arc<str>, String> {
+        Err("variables hold no tokens".to_owned())
+    }
+
+    fn allocatable(&self) -> Allocatable {
+        Allocatable { cpu_millis: 4000, memory_bytes: 1 << 30, storage_bytes: 0 }
     }
 }
 
@@ -22,6 +34,8 @@ fn object(value: Value) -> Object {
 fn environment_of(container: Value, services: &[Object]) -> Result<Vec<(String, String)>, EnvError> {
     let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "n"},
         "data": {"color": "red", "size": "7"}});
+    let keys = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys", "namespace": "n"},
+        "data": {"password": "aHVudGVyMg==", "user": "bWU="}});
     let pod = json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {"app": "web"}},
         "spec": {"containers": [container], "serviceAccountName": "robot"}});
     let pod: Pod = serde_json::from_value(pod).unwrap();
@@ -29,7 +43,7 @@ fn environment_of(container: Value, services: &[Object]) -> Result<Vec<(String, 
         node_name: "node-1",
         host_address: "192.0.2.1".parse().unwrap(),
         pod_address: "10.128.0.5".parse().unwrap(),
-        sources: &Known(Some(object(settings))),
+        sources: &Known(vec![object(settings), object(keys)]),
         services,
     };
     let container = &pod.spec.as_ref().unwrap().containers[0];
@@ -97,14 +111,37 @@ fn fields_of_the_pod_can_be_asked_for() {
 }
 
 #[test]
+fn secrets_give_values_or_a_clear_error() {
+    let key = |name: &str, key: &str, optional: bool| json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": name, "key": key, "optional": optional}}}]});
+    check(key("keys", "password", false), "A=hunter2");
+    check(key("keys", "none", false), "error: couldn't find key none in Secret n/keys");
+    check(key("keys", "none", true), "");
+    check(key("settings", "color", false), r#"error: secret "settings" not found"#);
+    check(
+        json!({"envFrom": [{"prefix": "P_", "secretRef": {"name": "keys"}}]}),
+        "P_password=hunter2 P_user=me",
+    );
+    check(json!({"envFrom": [{"secretRef": {"name": "other"}}]}), r#"error: secret "other" not found"#);
+    check(json!({"envFrom": [{"secretRef": {"name": "other", "optional": true}}]}), "");
+}
+
+#[test]
+fn amounts_can_be_asked_for() {
+    let amount = |resource: &str| {
+        let resources = json!({"limits": {"memory": "64Mi"}});
+        json!({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": resource}}}], "resources": resources})
+    };
+    check(amount("limits.memory"), "A=67108864");
+    check(amount("limits.cpu"), "A=4");
+    check(amount("limits.pods"), "error: env A: unsupported container resource : limits.pods");
+}
+
+#[test]
 fn what_is_not_supported_is_named() {
     check(
-        json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
-        "error: env A: secretKeyRef: not supported yet; supported: value, configMapKeyRef, fieldRef, configMapRef",
-    );
-    check(
-        json!({"envFrom": [{"secretRef": {"name": "s"}}]}),
-        "error: envFrom[].secretRef: not supported yet; supported: value, configMapKeyRef, fieldRef, configMapRef",
+        json!({"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "k"}}}]}),
+        "error: env A: valueFrom: not supported yet; supported: value, configMapKeyRef, secretKeyRef, fieldRef, \
+         resourceFieldRef",
     );
 }
 

@@ -22,7 +22,7 @@ struct World {
     is_removal_asked: bool,
 }
 
-/// What must be answered before anything else.
+/// What is to be answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Question {
     Admit,
@@ -73,10 +73,13 @@ impl World {
             }
             None => Vec::new(),
         };
-        if !answers.is_empty() {
-            return at_once(answers);
+        // What volumes show may have to be fetched first: meanwhile, all else can happen.
+        let is_urgent = matches!(self.question, Some(Question::Admit | Question::Attach));
+        let mut events = at_once(answers);
+        if is_urgent {
+            return events;
         }
-        let mut events = at_once(self.changes());
+        events.extend(at_once(self.changes()));
         for (index, doing) in self.doing.iter().enumerate() {
             events.extend(at_once(news(index, *doing)));
         }
@@ -102,7 +105,9 @@ impl World {
 
     fn take(&mut self, (wait, event): (Duration, Event)) {
         self.now = add(self.now, wait);
-        self.question = None;
+        if matches!(event, Event::Admitted(_) | Event::Attached(_) | Event::Mounted(_)) {
+            self.question = None;
+        }
         if let Event::Prepared(index, ..) | Event::Started(index, _, Err(_)) | Event::Exited(index, ..) =
             event
         {
@@ -159,6 +164,7 @@ impl World {
                 assert!(self.doing.iter().all(Option::is_none), "nothing lives when all is given back");
                 assert!(!self.is_released, "given back once");
                 self.is_released = true;
+                self.question = None;
             }
             Action::Remove => {
                 assert!(!self.is_removal_asked, "removed once");

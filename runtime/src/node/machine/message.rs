@@ -26,7 +26,7 @@ pub enum Event {
     Started(usize, Attempt, Result<(), StartFailure>),
     /// The container has ended.
     Exited(usize, Attempt, Exit),
-    /// A ConfigMap the pod uses has changed.
+    /// A ConfigMap or Secret the pod uses has changed.
     SourcesChanged,
     /// Time has passed.
     Woken,
@@ -84,7 +84,7 @@ pub enum Action {
     Admit,
     /// Join the network. Answered by [`Event::Attached`].
     Attach,
-    /// Make the volumes. Answered by [`Event::Mounted`].
+    /// Make the volumes. Answered by [`Event::Mounted`], at once or later, unless the pod ends before.
     SetUp,
     /// Make an image ready to run. Answered by [`Event::Prepared`].
     Prepare {

@@ -92,7 +92,7 @@ impl PodMachine {
                     self.stage = Stage::Refused;
                 } else {
                     self.problem = Some(waiting("ContainerCreating", failure.message));
-                    self.stage = Stage::Mounting(Some(add(now, self.set_up.next_retry())));
+                    self.stage = Stage::Mounting(Some(add(now, self.set_up.next_mount())));
                 }
             }
         }

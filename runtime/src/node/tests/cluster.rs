@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::backend::{Answer, Body, ObjectList, Patch, Reply, Request, User, Verb};
+use api::dialer::{Destination, Dialer};
 use api::event::Recorder;
-use api::resource::{CONFIG_MAPS, PODS};
+use api::resource::{CONFIG_MAPS, PODS, SECRETS};
 use api::watch::WatchEvent;
 use api::{Backend, Cache, Client, Clock, Key, Object, Revision, Status};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -19,15 +23,21 @@ use tokio::task::JoinSet;
 use crate::engine::scripted::ScriptedEngine;
 use crate::logs::LogConfig;
 use crate::network::{Network, NetworkConfig};
-use crate::node::{Capacity, Node, NodeConfig};
+use crate::node::{Capacity, Node, NodeConfig, NodeDialer};
 
 /// Objects by resource, namespace and name; every change is sent to all watches.
 struct Server {
     stored: Mutex<BTreeMap<(String, Key), Value>>,
     revision: Mutex<u64>,
     changes: broadcast::Sender<(String, WatchEvent)>,
+    /// All changes so far, for watches that begin in the past.
+    history: Mutex<Vec<(u64, String, WatchEvent)>>,
     /// Every status written, by pod.
     written: Mutex<Vec<(String, Value)>>,
+    clock: Clock,
+    /// What tokens were asked for.
+    tokens: Mutex<Vec<Value>>,
+    refuses_tokens: AtomicBool,
 }
 
 impl Server {
@@ -38,8 +48,13 @@ impl Server {
         let object = Object::from_value(value.clone()).unwrap();
         let old = self.stored.lock().unwrap().insert((plural.to_owned(), object.key()), value);
         let event = if old.is_some() { WatchEvent::Modified } else { WatchEvent::Added };
-        let _ = self.changes.send((plural.to_owned(), event(object.clone())));
+        self.tell(*revision, plural, event(object.clone()));
         object
+    }
+
+    fn tell(&self, revision: u64, plural: &str, event: WatchEvent) {
+        self.history.lock().unwrap().push((revision, plural.to_owned(), event.clone()));
+        let _ = self.changes.send((plural.to_owned(), event));
     }
 
     fn remove(&self, plural: &str, key: &Key) -> Option<Object> {
@@ -48,8 +63,22 @@ impl Server {
         *revision += 1;
         value["metadata"]["resourceVersion"] = revision.to_string().into();
         let object = Object::from_value(value).unwrap();
-        let _ = self.changes.send((plural.to_owned(), WatchEvent::Deleted(object.clone())));
+        self.tell(*revision, plural, WatchEvent::Deleted(object.clone()));
         Some(object)
+    }
+
+    /// Issues tokens called by their numbers.
+    fn issue(&self, account: &Key, mut asked: Value) -> Result<Answer, Status> {
+        if self.refuses_tokens.load(Ordering::Relaxed) {
+            return Err(Status::internal("no key to sign with"));
+        }
+        let mut tokens = self.tokens.lock().unwrap();
+        let life = Duration::from_secs(asked["spec"]["expirationSeconds"].as_u64().unwrap());
+        let expires = api::event::seconds(api::clock::add(self.clock.now(), life));
+        asked["status"] =
+            json!({"token": format!("{}-{}", account.name, tokens.len()), "expirationTimestamp": expires});
+        tokens.push(asked.clone());
+        Ok(Answer::Object(Object::from_value(asked).unwrap()))
     }
 
     fn answer(&self, request: Request) -> Result<Answer, Status> {
@@ -57,6 +86,9 @@ impl Server {
         let place = (plural.clone(), request.key.clone());
         let stored = self.stored.lock().unwrap().get(&place).cloned();
         match request.verb {
+            Verb::Create(Body::Value(asked), _) if request.subresource == "token" => {
+                self.issue(&request.key, asked)
+            }
             Verb::List(_) => {
                 let stored = self.stored.lock().unwrap();
                 let items = stored.iter().filter(|((kind, _), _)| *kind == plural);
@@ -66,11 +98,16 @@ impl Server {
                     ..ObjectList::default()
                 }))
             }
-            Verb::Watch(_) => {
+            Verb::Watch(options) => {
+                let from = options.revision.unwrap_or_default();
+                let history = self.history.lock().unwrap();
+                let missed = history.iter().filter(|(revision, ..)| Revision(*revision) > from);
+                let missed: Vec<_> = missed.map(|(_, kind, event)| (kind.clone(), event.clone())).collect();
                 let changes = futures::stream::unfold(self.changes.subscribe(), |mut changes| async {
                     Some((changes.recv().await.ok()?, changes))
                 });
-                let changes = changes
+                let changes = futures::stream::iter(missed)
+                    .chain(changes)
                     .filter_map(move |(kind, event)| std::future::ready((kind == plural).then_some(event)));
                 Ok(Answer::Watch(changes.boxed()))
             }
@@ -131,10 +168,33 @@ impl Backend for Door {
 /// One node, one server, and a folder.
 pub(super) struct Trial {
     pub(super) node: Node,
+    pub(super) engine: ScriptedEngine,
     server: Arc<Server>,
     clock: Clock,
     folder: tempfile::TempDir,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+fn start(server: &Arc<Server>, engine: &ScriptedEngine, clock: &Clock, folder: &Path) -> (Node, JoinSet<()>) {
+    let client = Client::new(Arc::new(Door(Arc::clone(server))), User::component("node"));
+    let mut tasks = JoinSet::new();
+    let config = NodeConfig {
+        name: "node-1".into(),
+        labels: BTreeMap::new(),
+        data_dir: folder.into(),
+        engine: Arc::new(engine.clone()),
+        images: Arc::new(engine.clone()),
+        network: Network::new(NetworkConfig::new(clock.clone())),
+        pod_cidr: "10.128.0.0/18".into(),
+        address: [192, 0, 2, 1].into(),
+        capacity: Capacity { cpu_millis: 4000, memory_bytes: 1 << 30, storage_bytes: None, pods: 100 },
+        logs: LogConfig::default(),
+        clock: clock.clone(),
+        cache: Node::cached(Cache::builder()).start(&client, clock, &mut tasks),
+        recorder: Recorder::start(client.clone(), clock.clone(), "kubelet", &mut tasks),
+        client,
+    };
+    (Node::start(config, &mut tasks), tasks)
 }
 
 impl Trial {
@@ -145,32 +205,25 @@ impl Trial {
             stored: Mutex::default(),
             revision: Mutex::default(),
             changes: broadcast::channel(1024).0,
+            history: Mutex::default(),
             written: Mutex::default(),
+            clock: clock.clone(),
+            tokens: Mutex::default(),
+            refuses_tokens: AtomicBool::new(false),
         });
-        let client = Client::new(Arc::new(Door(Arc::clone(&server))), User::component("node"));
-        let mut tasks = JoinSet::new();
         let folder = tempfile::tempdir().unwrap();
         let engine = ScriptedEngine::new(clock.clone()).with(image, script);
-        let config = NodeConfig {
-            name: "node-1".into(),
-            labels: BTreeMap::new(),
-            data_dir: folder.path().into(),
-            engine: Arc::new(engine.clone()),
-            images: Arc::new(engine),
-            network: Network::new(NetworkConfig::new(clock.clone())),
-            pod_cidr: "10.128.0.0/18".into(),
-            address: [192, 0, 2, 1].into(),
-            capacity: Capacity { cpu_millis: 4000, memory_bytes: 1 << 30, storage_bytes: None, pods: 100 },
-            logs: LogConfig::default(),
-            clock: clock.clone(),
-            cache: Node::cached(Cache::builder()).start(&client, &clock, &mut tasks),
-            recorder: Recorder::start(client.clone(), clock.clone(), "kubelet", &mut tasks),
-            client,
-        };
-        let node = Node::start(config, &mut tasks);
-        let trial = Self { node, server, clock, folder, _tasks: tasks };
+        let (node, tasks) = start(&server, &engine, &clock, folder.path());
+        let trial = Self { node, engine, server, clock, folder, tasks };
         trial.settle().await;
         trial
+    }
+
+    /// Ends the process of the node and starts another on the same folder.
+    pub(super) async fn restart(&mut self) {
+        self.tasks.shutdown().await;
+        (self.node, self.tasks) = start(&self.server, &self.engine, &self.clock, self.folder.path());
+        self.settle().await;
     }
 
     /// A pod bound to the node, with one container unless `spec` says otherwise.
@@ -192,6 +245,49 @@ impl Trial {
         self.server.put(&CONFIG_MAPS.plural, value);
     }
 
+    pub(super) async fn put_secret(&self, name: &str, data: Value) {
+        let metadata = json!({"name": name, "namespace": "default"});
+        let value = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data});
+        self.server.put(&SECRETS.plural, value);
+    }
+
+    /// Changes the pod's object as others would.
+    pub(super) fn change(&self, name: &str, patch: Value) {
+        let mut pod = self.get(name).unwrap();
+        merge(&mut pod, patch);
+        self.server.put(&PODS.plural, pod);
+    }
+
+    /// What tokens were asked for.
+    pub(super) fn tokens(&self) -> Vec<Value> {
+        self.server.tokens.lock().unwrap().clone()
+    }
+
+    pub(super) fn refuse_tokens(&self, refuses: bool) {
+        self.server.refuses_tokens.store(refuses, Ordering::Relaxed);
+    }
+
+    /// Asks the node over HTTP, as the API server does: the status code and the text, once it has ended.
+    pub(super) async fn ask(&self, path: &str) -> (u16, String) {
+        let dialer = NodeDialer::new(self.node.clone());
+        let connection = dialer.dial(&Destination::Node("node-1".into())).await.unwrap();
+        let (mut sender, driver) =
+            hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.unwrap();
+        let request =
+            http::Request::get(path).header("host", "node").body(Empty::<bytes::Bytes>::new()).unwrap();
+        let asked = async {
+            let response = sender.send_request(request).await.unwrap();
+            let code = response.status().as_u16();
+            let bytes = response.into_body().collect().await.unwrap().to_bytes();
+            (code, String::from_utf8(bytes.to_vec()).unwrap())
+        };
+        tokio::select! {
+            biased;
+            answer = asked => answer,
+            Err(error) = driver => panic!("{error}"),
+        }
+    }
+
     /// Asks for the pod's deletion, with thirty seconds of grace.
     pub(super) async fn delete(&self, name: &str) {
         let mut pod = self.get(name).unwrap();
@@ -203,6 +299,16 @@ impl Trial {
     /// Removes the pod's object by force.
     pub(super) fn remove(&self, name: &str) {
         self.server.remove(&PODS.plural, &Key::new("default", name));
+    }
+
+    pub(super) fn now(&self) -> String {
+        api::event::seconds(self.clock.now())
+    }
+
+    /// Removes the pod's object after the process of the node has ended.
+    pub(super) async fn remove_quietly(&mut self, name: &str) {
+        self.tasks.shutdown().await;
+        self.remove(name);
     }
 
     /// Lets everything happen that takes no time.
@@ -276,6 +382,7 @@ impl Trial {
                 collect(&entry.path(), self.folder.path(), &mut files);
             }
         }
+        files.sort();
         files
     }
 

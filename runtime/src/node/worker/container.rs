@@ -179,10 +179,10 @@ impl Worker {
             Ok(configured) => configured,
             Err(failure) => return failed(failure),
         };
-        let spender = Spender::new(&config, &log.file);
+        let spender = Spender::new(&config, self.object.uid(), &log.file, self.now());
         match prepared.program.start(config) {
             Ok(container) => {
-                self.places[index].counted = Some(self.node.usage.count(self.object.key(), spender));
+                self.places[index].counted = Some(self.node.usage.count(self.object.key(), spender, run > 0));
                 let number = self.node.output.add(log);
                 let place = &mut self.places[index];
                 place.keep_log(number, &self.node.output);
@@ -199,7 +199,7 @@ impl Worker {
         run: u32,
         image: &Image,
     ) -> Result<(ContainerConfig, ContainerLog), StartFailure> {
-        let pod: &Pod = self.object.typed().expect("the agent has decoded the pod");
+        let pod = self.pod();
         let spec = pod.spec.as_ref().and_then(|spec| spec.containers.get(index));
         let (Some(spec), Some(interface), Some(volumes)) = (spec, &self.interface, &self.volumes) else {
             return Err(StartFailure::Create("the pod has no place to run".to_owned()));
@@ -239,6 +239,22 @@ impl Worker {
             limits: limits(&self.limits, spec),
         };
         Ok((config, log))
+    }
+
+    /// Keeps the logs that an earlier process wrote: people ask why a container ended.
+    pub(super) fn adopt_logs(&mut self) {
+        for index in 0..self.places.len() {
+            let container = &self.machine.containers()[index];
+            if !container.has_run() {
+                continue;
+            }
+            let newest = container.restarts();
+            for run in newest.saturating_sub(LOGS_KEPT as u32 - 1)..=newest {
+                let log = self.log_of(self.machine.containers()[index].name(), run);
+                let number = self.node.output.add(log);
+                self.places[index].keep_log(number, &self.node.output);
+            }
+        }
     }
 
     fn log_of(&self, container: &str, run: u32) -> ContainerLog {

@@ -1,5 +1,7 @@
 //! Requests that guests send, over their pod's place in the network.
 
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either as Line;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::limits::memory::{Account, Charge};
@@ -26,6 +30,8 @@ const MOST_REQUESTS: usize = 128;
 /// What the host keeps for each: hyper's buffer and what the guest writes ahead.
 const REQUEST_BYTES: u64 = (READ_BUFFER_BYTES + WRITE_AHEAD_BYTES) as u64;
 const READ_BUFFER_BYTES: usize = 64 << 10;
+/// What TLS keeps besides: a record and what is around it, in each direction.
+const TLS_BYTES: u64 = 64 << 10;
 pub(super) const WRITE_AHEAD_BYTES: usize = 64 << 10;
 /// How long a guest waits that set no limit itself: to connect, for the first byte, and between bytes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,9 +54,10 @@ impl Outgoing {
         Self { interface, clock, memory: Arc::clone(memory), slots: Arc::new(Semaphore::new(MOST_REQUESTS)) }
     }
 
-    fn hold(&self) -> Result<Held, Error> {
+    fn hold(&self, is_secure: bool) -> Result<Held, Error> {
+        let bytes = if is_secure { REQUEST_BYTES + TLS_BYTES } else { REQUEST_BYTES };
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
-        let charge = Charge::new(&self.memory, REQUEST_BYTES).ok_or_else(|| {
+        let charge = Charge::new(&self.memory, bytes).ok_or_else(|| {
             Error::InternalError(Some("the container's memory limit leaves no room for a request".into()))
         })?;
         Ok(Held { _slot: slot, _charge: charge })
@@ -78,7 +85,7 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let held = self.hold();
+        let held = self.hold(request.uri().scheme() == Some(&Scheme::HTTPS));
         let (interface, clock) = (self.interface.clone(), self.clock.clone());
         Box::new(async move { send(&interface, clock, request, options.unwrap_or_default(), held?).await })
     }
@@ -91,9 +98,6 @@ async fn send(
     options: RequestOptions,
     held: Held,
 ) -> Sent {
-    if request.uri().scheme() != Some(&Scheme::HTTP) {
-        return Err(Error::InternalError(Some("https is not supported yet; use http".into())));
-    }
     let connect_timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let connecting = connect(interface, request.uri());
     let stream = within(&clock, connect_timeout, Error::ConnectionTimeout, connecting).await?;
@@ -130,10 +134,23 @@ async fn send(
     Ok((response, Box::new(io)))
 }
 
-async fn connect(interface: &Interface, uri: &Uri) -> Result<Stream, Error> {
+async fn connect(interface: &Interface, uri: &Uri) -> Result<Line<Stream, TlsStream<Stream>>, Error> {
     let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
-    let port = authority.port_u16().unwrap_or(80);
+    let is_secure = match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTPS => true,
+        Some(scheme) if *scheme == Scheme::HTTP => false,
+        _ => return Err(Error::HttpRequestUriInvalid),
+    };
     let host = authority.host();
+    let stream =
+        reach(interface, host, authority.port_u16().unwrap_or(if is_secure { 443 } else { 80 })).await?;
+    if is_secure {
+        return tls::secure(interface, host, stream).await.map(Line::Right);
+    }
+    Ok(Line::Left(stream))
+}
+
+async fn reach(interface: &Interface, host: &str, port: u16) -> Result<Stream, Error> {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let connected = match address {
         Ok(address) => interface.connect(SocketAddr::new(address, port)).await,

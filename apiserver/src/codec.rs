@@ -1,0 +1,3 @@
+//! How objects are written on the wire, besides JSON.
+
+pub mod protobuf;

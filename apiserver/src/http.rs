@@ -1,0 +1,341 @@
+//! The API over HTTP: paths, parameters, representations, watches, discovery.
+//!
+//! A request is answered in this order: what the path leads to (`path`, `catalog`, `route`), whether the user may do that
+//! (`permission`), what is asked for (`query`, `options`, `body`), what the client takes (`accept`); then the registry or a node does the work, and the result
+//! becomes a response (`reply`, `table`, `list`, `watch`). Who asks was found out before, by the front that serves this
+//! router, and stands in the extensions of the request.
+
+mod accept;
+mod backup;
+mod body;
+pub(crate) mod catalog;
+mod discovery;
+mod health;
+mod list;
+mod log;
+mod metrics;
+mod node;
+mod options;
+mod path;
+mod permission;
+mod query;
+mod reply;
+mod resources;
+mod reviews;
+mod route;
+mod schema;
+mod table;
+mod usage;
+mod version;
+mod watch;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::backend::User;
+use api::dialer::Dialer;
+use api::status::Reason;
+use api::{Clock, Status};
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::State;
+use axum::response::Response;
+use futures::future::BoxFuture;
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, StatusCode, Version};
+use tokio::sync::watch as signal;
+use tracing::{Instrument, debug, debug_span};
+
+pub use health::HealthCheck;
+pub use metrics::Metrics;
+
+use crate::auth::Authorizer;
+use crate::openapi::OpenApi;
+use crate::registry::Registry;
+use metrics::About;
+use path::Target;
+use query::Query;
+use route::Action;
+
+/// The longest a request may take that is not a watch or a followed log; clients may ask for less.
+const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+
+/// What the API over HTTP is made of.
+pub struct Api {
+    /// Carries out the requests for stored objects.
+    pub registry: Arc<Registry>,
+    /// Who may do what.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// The clock of the process.
+    pub clock: Clock,
+    /// The way to the nodes; without one there are no logs and no usage.
+    pub dialer: Option<Arc<dyn Dialer>>,
+    /// The schemas clients can read.
+    pub openapi: Arc<OpenApi>,
+    /// The figures of this router.
+    pub metrics: Metrics,
+    /// The figures of the process, shown at `/metrics`; those of this router are among them.
+    pub figures: Arc<prometheus_client::registry::Registry>,
+    /// What must hold for the server to be well.
+    pub health: Vec<HealthCheck>,
+    /// Becomes true when the server stops: watches end then, and the server is no longer ready.
+    pub stop: signal::Receiver<bool>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Api")
+    }
+}
+
+/// Answers all requests to the API. Requests must carry who asks, as an extension `Arc<User>`.
+pub fn router(mut api: Api) -> Router {
+    let stop = api.stop.clone();
+    let stopping = move || if *stop.borrow() { Err("the server is stopping".to_owned()) } else { Ok(()) };
+    api.health.insert(0, HealthCheck::new("ping", || Ok(())));
+    api.health.push(HealthCheck::ready("shutdown", stopping));
+    let documents = discovery::Documents::new(&catalog::entries(api.dialer.is_some()));
+    Router::new().fallback(answer).with_state(Arc::new(Server { api, documents }))
+}
+
+/// The API and what is made of it once.
+struct Server {
+    api: Api,
+    documents: discovery::Documents,
+}
+
+impl Server {
+    fn dialer(&self) -> Result<&dyn Dialer, Status> {
+        let none = || Status::new(Reason::ServiceUnavailable, "this server has no way to reach nodes");
+        self.api.dialer.as_deref().ok_or_else(none)
+    }
+
+    /// Comes when the server stops.
+    fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.api.stop.clone();
+        // If nobody can say it any more, it has come as well.
+        async move { drop(stop.wait_for(|stop| *stop).await) }
+    }
+
+    /// Comes after a while, or when the server stops.
+    fn end_after(&self, while_: Duration) -> BoxFuture<'static, ()> {
+        let (clock, stopping) = (self.api.clock.clone(), self.stopping());
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = stopping => {}
+                () = clock.sleep(while_) => {}
+            }
+        })
+    }
+}
+
+async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
+    let started = server.api.clock.now();
+    let call = Call::new(request);
+    let is_head = call.method == Method::HEAD;
+    let http1 = call.version < Version::HTTP_2;
+    let (mut about, mut is_long) = (OTHER, false);
+    let span = debug_span!("request", method = %call.method, path = call.path);
+    let result = call.carry_out(&server, &mut about, &mut is_long).instrument(span.clone()).await;
+    let mut response = result.unwrap_or_else(|status| {
+        let mut response = reply::failure(&status);
+        // The rest of a body that is not read would be taken for the next request.
+        if status.reason == Reason::RequestEntityTooLarge && http1 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if status.reason == Reason::MethodNotAllowed {
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"));
+        }
+        response
+    });
+    let not_kept = HeaderValue::from_static("no-cache, private");
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(not_kept);
+    debug!(parent: &span, code = response.status().as_u16(), "answered");
+    let took = server.api.clock.now().duration_since(started).try_into().unwrap_or_default();
+    server.api.metrics.answered(&about, response.status().as_u16(), (!is_long).then_some(took));
+    if is_head { without_body(response) } else { response }
+}
+
+/// What the metrics say of a request for something that is no resource, or that is not served.
+const OTHER: About = About { verb: "GET", group: "", version: "", resource: "", subresource: "", scope: "" };
+
+/// A request, taken apart.
+struct Call {
+    method: Method,
+    version: Version,
+    path: String,
+    query: Query,
+    headers: HeaderMap,
+    user: Option<Arc<User>>,
+    body: Body,
+}
+
+impl Call {
+    fn new(request: Request<Body>) -> Self {
+        let (parts, body) = request.into_parts();
+        Self {
+            method: parts.method,
+            version: parts.version,
+            path: parts.uri.path().to_owned(),
+            query: Query::parse(parts.uri.query()),
+            headers: parts.headers,
+            user: parts.extensions.get::<Arc<User>>().cloned(),
+            body,
+        }
+    }
+
+    async fn carry_out(
+        self,
+        server: &Server,
+        about: &mut About,
+        is_long: &mut bool,
+    ) -> Result<Response, Status> {
+        let user = self.user.clone().ok_or_else(|| Status::new(Reason::Unauthorized, "Unauthorized"))?;
+        refuse_impersonation(&user, &self.headers)?;
+        let address = match path::parse(&self.path) {
+            Target::Other(segments) => {
+                let _running = server.api.metrics.running(false);
+                let Self { method, query, headers, .. } = self;
+                return other(server, &user, &method, &segments, &query, &headers).await;
+            }
+            Target::Resource(address) => address,
+        };
+        let found = route::find(&self.method, &address, &self.query);
+        if let Ok(found) = &found {
+            *about = found.about();
+            *is_long = found.is_long(&self.query);
+        }
+        let action = Action::of(&self.method, &address, &self.query);
+        // Nothing more is done for those who may not: they could send much that is costly to read.
+        if let Ok(action) = action {
+            server.api.authorizer.authorize(&permission::request(&user, action, &address))?;
+        }
+        let limit = self.query.timeout()?.map_or(LONGEST_REQUEST, |asked| asked.min(LONGEST_REQUEST));
+        let limit = if limit.is_zero() { LONGEST_REQUEST } else { limit };
+        if address.group == catalog::NODE_METRICS.group {
+            let _running = server.api.metrics.running(false);
+            return in_time(server, limit, usage::answer(server, user, &address, action?, &self.query)).await;
+        }
+        if reviews::is_at(&address) {
+            let _running = server.api.metrics.running(true);
+            let answer = reviews::answer(server, user, &address, action?, &self.headers, self.body);
+            return in_time(server, limit, answer).await;
+        }
+        let found = found?;
+        let is_pretty = self.query.is_on("pretty");
+        let _running = (!*is_long).then(|| server.api.metrics.running(found.is_change()));
+        let Self { query, headers, body, .. } = self;
+        let answer = found.answer(server, user, &query, &headers, body);
+        if *is_long {
+            return answer.await;
+        }
+        let response = in_time(server, limit, answer).await?;
+        if is_pretty { reply::laid_out(response).await } else { Ok(response) }
+    }
+}
+
+/// Who asks to be somebody else is refused, as nobody can be yet: taken for the user of the request, they might do what
+/// that somebody may not.
+fn refuse_impersonation(user: &User, headers: &HeaderMap) -> Result<(), Status> {
+    let is_asked = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().starts_with("impersonate-") && !value.is_empty()
+    };
+    if !headers.iter().any(is_asked) {
+        return Ok(());
+    }
+    let words = format!("User {:?} cannot impersonate: this server does not support it", user.name);
+    // Clients show no words of a refusal without details.
+    Err(Status { details: Some(Box::default()), ..Status::new(Reason::Forbidden, words) })
+}
+
+/// Answers what is no resource.
+async fn other(
+    server: &Server,
+    user: &User,
+    method: &Method,
+    segments: &[String],
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Response, Status> {
+    let path = format!("/{}", segments.join("/"));
+    server.api.authorizer.authorize_path(user, &verb_of(method), &path)?;
+    if ![Method::GET, Method::HEAD].contains(method) {
+        return Err(route::not_allowed());
+    }
+    let texts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let api = &server.api;
+    match texts.as_slice() {
+        ["version"] => Ok(reply::value(StatusCode::OK, &version::document())),
+        ["metrics"] => metrics::show(&api.figures),
+        ["peapod", "v1", "backup"] => backup::answer(server).await,
+        ["healthz" | "livez" | "readyz", ..] => {
+            health::show(&api.health, &texts, query).ok_or_else(route::not_found)
+        }
+        ["openapi", "v3", ..] => show_schema(server, &texts[2..], query, headers).await,
+        [""] => Ok(reply::value(StatusCode::OK, &server.documents.paths())),
+        _ => {
+            let document = server.documents.show(path.trim_start_matches('/'), headers)?;
+            document.ok_or_else(route::not_found)
+        }
+    }
+}
+
+async fn show_schema(
+    server: &Server,
+    path: &[&str],
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Response, Status> {
+    let path = path.join("/");
+    let find = {
+        let (openapi, path) = (server.api.openapi.clone(), path.clone());
+        move || if path.is_empty() { Some(openapi.index()) } else { openapi.document(&path) }
+    };
+    // Making a document for the first time is too much work to do it among other requests.
+    let document = match server.api.clock.is_virtual() {
+        true => find(),
+        false => tokio::task::spawn_blocking(find).await.map_err(Status::internal)?,
+    };
+    let document = document.ok_or_else(route::not_found)?;
+    let json = document.json.clone();
+    Ok(match path.as_str() {
+        "" => schema::index(json, &document.hash, headers),
+        path => schema::document(json, &document.hash, path, query, headers, server.api.clock.now()),
+    })
+}
+
+/// The answer, unless it takes longer than it may.
+async fn in_time(
+    server: &Server,
+    limit: Duration,
+    answer: impl Future<Output = Result<Response, Status>>,
+) -> Result<Response, Status> {
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = server.api.clock.sleep(limit) => {
+            Err(Status::new(Reason::Timeout, "Timeout: request did not complete within the requested timeout"))
+        }
+    }
+}
+
+fn verb_of(method: &Method) -> String {
+    if *method == Method::HEAD { "head".to_owned() } else { method.as_str().to_ascii_lowercase() }
+}
+
+/// The response to a HEAD: all but the body.
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What is served: every resource with its verbs and its subresources. Routes and discovery follow from it.
+
+use api::Resource;
+use api::resource::PODS;
+
+use crate::builtin::{BUILTINS, Kind};
+
+/// The verbs of every kind that is stored.
+const STORED: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// Namespaces hold too much to be deleted by the dozen.
+const NAMESPACES: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+
+/// Something that can be asked for, stored or not.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub resource: Resource,
+    pub singular: &'static str,
+    pub short_names: &'static [&'static str],
+    pub categories: &'static [&'static str],
+    pub verbs: &'static [&'static str],
+    pub parts: Vec<Part>,
+}
+
+/// A subresource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub name: &'static str,
+    pub verbs: &'static [&'static str],
+    /// Group, version and kind of what is read and written there; none if that of the object itself.
+    pub document: Option<(&'static str, &'static str, &'static str)>,
+}
+
+/// The verbs of the objects of a kind.
+pub(super) fn verbs(kind: &dyn Kind) -> &'static [&'static str] {
+    if *kind.resource() == api::resource::NAMESPACES { NAMESPACES } else { STORED }
+}
+
+/// The subresources of a kind.
+pub(crate) fn parts(kind: &dyn Kind) -> impl Iterator<Item = Part> {
+    let of_pods = (*kind.resource() == PODS).then_some("log");
+    kind.definition().subresources.iter().copied().chain(of_pods).map(part)
+}
+
+/// The subresource of this name.
+fn part(name: &'static str) -> Part {
+    let (verbs, document): (&[&str], _) = match name {
+        "scale" => (&["get", "patch", "update"], Some(("autoscaling", "v1", "Scale"))),
+        "binding" => (&["create"], Some(("", "v1", "Binding"))),
+        "token" => (&["create"], Some(("authentication.k8s.io", "v1", "TokenRequest"))),
+        "finalize" => (&["update"], None),
+        "log" => (&["get"], None),
+        _ => (&["get", "patch", "update"], None),
+    };
+    Part { name, verbs, document }
+}
+
+/// The usage of nodes and pods.
+pub(super) const NODE_METRICS: Resource =
+    Resource::new("metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", false);
+pub(super) const POD_METRICS: Resource =
+    Resource::new("metrics.k8s.io", "v1beta1", "pods", "PodMetrics", true);
+/// Who one is.
+pub(super) const SELF_SUBJECT_REVIEWS: Resource =
+    Resource::new("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", false);
+/// What one may do.
+pub(super) const SELF_SUBJECT_ACCESS_REVIEWS: Resource =
+    Resource::new("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", false);
+
+/// Everything that is served: groups in the order in which clients prefer them, and resources by their names, which is
+/// how `kubectl get all` lists them.
+pub(super) fn entries(with_usage: bool) -> Vec<Entry> {
+    let stored = BUILTINS.iter().map(|kind| {
+        let definition = kind.definition();
+        Entry {
+            resource: kind.resource().clone(),
+            singular: definition.singular,
+            short_names: definition.short_names,
+            categories: definition.categories,
+            verbs: verbs(*kind),
+            parts: parts(*kind).collect(),
+        }
+    });
+    let plain = |resource: Resource, singular: &'static str, verbs: &'static [&'static str]| Entry {
+        resource,
+        singular,
+        short_names: &[],
+        categories: &[],
+        verbs,
+        parts: Vec::new(),
+    };
+    let reviews = [
+        plain(SELF_SUBJECT_REVIEWS, "selfsubjectreview", &["create"]),
+        plain(SELF_SUBJECT_ACCESS_REVIEWS, "selfsubjectaccessreview", &["create"]),
+    ];
+    let usage = [plain(NODE_METRICS, "", &["get", "list"]), plain(POD_METRICS, "", &["get", "list"])];
+    let mut entries: Vec<Entry> =
+        stored.chain(reviews).chain(usage.into_iter().filter(|_| with_usage)).collect();
+    let versions: Vec<String> = entries.iter().map(|entry| entry.resource.api_version()).collect();
+    let rank = |entry: &Entry| versions.iter().position(|known| *known == entry.resource.api_version());
+    entries
+        .sort_by(|one, other| (rank(one), &one.resource.plural).cmp(&(rank(other), &other.resource.plural)));
+    entries
+}

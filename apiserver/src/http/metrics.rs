@@ -1,0 +1,130 @@
+//! Counts requests under the names Kubernetes gives these figures.
+
+use std::fmt;
+use std::time::Duration;
+
+use api::Status;
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::reply;
+
+/// From well under a millisecond, which reads take, to the longest a request may last.
+const DURATIONS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+/// What a request was about. Only names that are served stand here, so there is a bounded number of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct About {
+    pub verb: &'static str,
+    pub group: &'static str,
+    pub version: &'static str,
+    pub resource: &'static str,
+    pub subresource: &'static str,
+    /// `resource`, `namespace` or `cluster`; empty if it was no resource.
+    pub scope: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    verb: &'static str,
+    group: &'static str,
+    version: &'static str,
+    resource: &'static str,
+    subresource: &'static str,
+    scope: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InFlight {
+    request_kind: &'static str,
+}
+
+/// The figures of the API over HTTP; a clone counts on the same.
+#[derive(Clone)]
+pub struct Metrics {
+    requests: Family<Answered, Counter>,
+    durations: Family<About, Histogram, fn() -> Histogram>,
+    in_flight: Family<InFlight, Gauge>,
+    long_running: Family<About, Gauge>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// The figures, shown by `registry` from now on.
+    pub fn register(registry: &mut Registry) -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(DURATIONS);
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(histogram),
+            in_flight: Family::default(),
+            long_running: Family::default(),
+        };
+        let Self { requests, durations, in_flight, long_running } = metrics.clone();
+        registry.register("apiserver_request", "Requests answered", requests);
+        registry.register("apiserver_request_duration_seconds", "How long answers took", durations);
+        registry.register("apiserver_current_inflight_requests", "Requests being answered", in_flight);
+        registry.register("apiserver_longrunning_requests", "Watches and followed logs", long_running);
+        metrics
+    }
+
+    /// Counts a request as running until the result is dropped.
+    pub(super) fn running(&self, is_change: bool) -> Running {
+        let request_kind = if is_change { "mutating" } else { "readOnly" };
+        Running::new(self.in_flight.get_or_create_owned(&InFlight { request_kind }))
+    }
+
+    /// Counts a watch or a followed log until the result is dropped.
+    pub(super) fn long_running(&self, about: &About) -> Running {
+        Running::new(self.long_running.get_or_create_owned(about))
+    }
+
+    /// Counts an answer. How long those last that go on is no measure of the server.
+    pub(super) fn answered(&self, about: &About, code: u16, took: Option<Duration>) {
+        let About { verb, group, version, resource, subresource, scope } = *about;
+        let answered = Answered { verb, group, version, resource, subresource, scope, code };
+        self.requests.get_or_create(&answered).inc();
+        if let Some(took) = took {
+            self.durations.get_or_create(about).observe(took.as_secs_f64());
+        }
+    }
+}
+
+/// Something that is going on, counted while this is held.
+pub(super) struct Running(Gauge);
+
+impl Running {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Every figure of the process.
+pub(super) fn show(registry: &Registry) -> Result<Response, Status> {
+    let mut shown = String::new();
+    text::encode(&mut shown, registry).map_err(Status::internal)?;
+    let mut response = reply::text(StatusCode::OK, shown);
+    let open_metrics = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, open_metrics);
+    Ok(response)
+}

@@ -1,0 +1,284 @@
+//! What the parameters of a request ask for, checked with Kubernetes' words.
+
+use std::time::Duration;
+
+use api::backend::{DeleteOptions, FieldValidation, ListOptions, Propagation, WatchOptions, WriteOptions};
+use api::field::FieldError;
+use api::{Resource, Revision, Status};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+
+use super::query::Query;
+use crate::registry;
+
+/// The longest name of a field manager.
+const LONGEST_MANAGER: usize = 128;
+
+const NOT_OLDER_THAN: &str = "NotOlderThan";
+const EXACT: &str = "Exact";
+
+/// What to watch, and for how long.
+pub(super) struct Watching {
+    pub options: WatchOptions,
+    pub timeout: Option<Duration>,
+}
+
+/// Reads the parameters of a LIST.
+pub(super) fn list(query: &Query) -> Result<ListOptions, Status> {
+    let mut errors = Vec::new();
+    let (text, matching) = (query.text("resourceVersion"), query.text("resourceVersionMatch"));
+    let continue_token = query.text("continue").map(str::to_owned);
+    if query.switch("sendInitialEvents").is_some() {
+        errors.push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    }
+    if let Some(matching) = matching {
+        let mut forbid = |words| errors.push(FieldError::forbidden("resourceVersionMatch", words));
+        if text.is_none() {
+            forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        if continue_token.is_some() {
+            forbid("resourceVersionMatch is forbidden for continue");
+        }
+        if matching == EXACT && text == Some("0") {
+            forbid(r#"resourceVersionMatch "exact" is forbidden for resourceVersion "0""#);
+        }
+        if ![EXACT, NOT_OLDER_THAN].contains(&matching) {
+            errors.push(FieldError::unsupported(
+                "resourceVersionMatch",
+                matching,
+                &["", EXACT, NOT_OLDER_THAN],
+            ));
+        }
+    }
+    refuse("ListOptions", &errors)?;
+    let revision = revision(text)?;
+    if continue_token.is_some() && revision.is_some_and(|revision| revision != Revision(0)) {
+        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    let exactly = revision.filter(|_| matching == Some(EXACT)).map(registry::list_exactly);
+    let limit = query.integer("limit")?.and_then(|limit| usize::try_from(limit).ok());
+    let (labels, fields) = (selector(query, "labelSelector")?, selector(query, "fieldSelector")?);
+    let continue_token = continue_token.or(exactly);
+    Ok(ListOptions { labels, fields, limit, continue_token, revision })
+}
+
+/// Reads the parameters of a WATCH.
+pub(super) fn watch(query: &Query) -> Result<Watching, Status> {
+    let mut errors = Vec::new();
+    let initial = query.switch("sendInitialEvents");
+    let matching = query.text("resourceVersionMatch");
+    if initial.is_some() && matching != Some(NOT_OLDER_THAN) {
+        let words = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        errors.push(FieldError::forbidden("resourceVersionMatch", words));
+    }
+    if let Some(matching) = matching {
+        if initial.is_none() {
+            let words = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(FieldError::forbidden("resourceVersionMatch", words));
+        }
+        if matching != NOT_OLDER_THAN {
+            errors.push(FieldError::unsupported("resourceVersionMatch", matching, &[NOT_OLDER_THAN]));
+        }
+        if query.text("continue").is_some() {
+            let words = "resourceVersionMatch is forbidden with continue";
+            errors.push(FieldError::forbidden("resourceVersionMatch", words));
+        }
+    }
+    refuse("ListOptions", &errors)?;
+    let options = WatchOptions {
+        labels: selector(query, "labelSelector")?,
+        fields: selector(query, "fieldSelector")?,
+        revision: revision(query.text("resourceVersion"))?,
+        send_initial_events: initial == Some(true),
+        bookmarks: query.is_on("allowWatchBookmarks"),
+    };
+    let seconds = query.integer("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
+    let timeout = seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    Ok(Watching { options, timeout })
+}
+
+/// Reads the parameters of a write; `kind` is what Kubernetes calls their collection, such as `CreateOptions`.
+pub(super) fn write(query: &Query, kind: &'static str) -> Result<WriteOptions, Status> {
+    let mut errors = Vec::new();
+    let dry_run = dry_run(query.all("dryRun"), &mut errors);
+    let field_validation = match query.text("fieldValidation") {
+        None | Some("Warn") => FieldValidation::Warn,
+        Some("Strict") => FieldValidation::Strict,
+        Some("Ignore") => FieldValidation::Ignore,
+        Some(other) => {
+            let allowed = ["", "Ignore", "Strict", "Warn"];
+            errors.push(FieldError::unsupported("fieldValidation", other, &allowed));
+            FieldValidation::Warn
+        }
+    };
+    let field_manager = query.text("fieldManager").unwrap_or_default().to_owned();
+    if field_manager.len() > LONGEST_MANAGER {
+        errors.push(FieldError::too_long("fieldManager", LONGEST_MANAGER));
+    }
+    if field_manager.chars().any(char::is_control) {
+        let words = "should only contain printable characters";
+        errors.push(FieldError::invalid("fieldManager", field_manager.as_str(), words));
+    }
+    refuse(kind, &errors)?;
+    Ok(WriteOptions { dry_run, field_validation, field_manager })
+}
+
+/// What the parameters of a DELETE without a body say.
+pub(super) fn delete_query(query: &Query) -> Result<meta::DeleteOptions, Status> {
+    let dry_run: Vec<String> = query.all("dryRun").map(str::to_owned).collect();
+    Ok(meta::DeleteOptions {
+        grace_period_seconds: query.integer("gracePeriodSeconds")?,
+        propagation_policy: query.text("propagationPolicy").map(str::to_owned),
+        orphan_dependents: query.switch("orphanDependents"),
+        dry_run: Some(dry_run),
+        ..meta::DeleteOptions::default()
+    })
+}
+
+/// Checks how to delete, as a body or the parameters said it.
+pub(super) fn delete(given: meta::DeleteOptions) -> Result<DeleteOptions, Status> {
+    let mut errors = Vec::new();
+    let asked = given.propagation_policy.as_deref().filter(|policy| !policy.is_empty());
+    if given.orphan_dependents.is_some() && asked.is_some() {
+        let words = "orphanDependents and deletionPropagation cannot be both set";
+        errors.push(FieldError::invalid("propagationPolicy", asked, words));
+    }
+    let propagation = match asked {
+        None => given.orphan_dependents.map(|orphan| match orphan {
+            true => Propagation::Orphan,
+            false => Propagation::Background,
+        }),
+        Some("Background") => Some(Propagation::Background),
+        Some("Foreground") => Some(Propagation::Foreground),
+        Some("Orphan") => Some(Propagation::Orphan),
+        Some(other) => {
+            let allowed = ["Background", "Foreground", "Orphan", "nil"];
+            errors.push(FieldError::unsupported("propagationPolicy", other, &allowed));
+            None
+        }
+    };
+    let dry_run = dry_run(given.dry_run.iter().flatten().map(String::as_str), &mut errors);
+    refuse("DeleteOptions", &errors)?;
+    let preconditions = given.preconditions.unwrap_or_default();
+    Ok(DeleteOptions {
+        // Less than nothing means: as soon as can be, but not by force.
+        grace_seconds: given.grace_period_seconds.map(|seconds| u64::try_from(seconds).unwrap_or(1)),
+        propagation,
+        uid: preconditions.uid,
+        revision: revision(preconditions.resource_version.as_deref())?,
+        dry_run,
+    })
+}
+
+fn dry_run<'a>(given: impl Iterator<Item = &'a str>, errors: &mut Vec<FieldError>) -> bool {
+    let given: Vec<&str> = given.filter(|value| !value.is_empty()).collect();
+    if given.iter().any(|value| *value != "All") {
+        errors.push(FieldError::unsupported("dryRun", given.clone(), &["All"]));
+    }
+    !given.is_empty()
+}
+
+fn selector<S>(query: &Query, name: &str) -> Result<S, Status>
+where
+    S: std::str::FromStr + Default,
+    S::Err: std::fmt::Display,
+{
+    let parse = |text: &str| text.parse().map_err(|error: S::Err| Status::bad_request(error.to_string()));
+    query.text(name).map_or_else(|| Ok(S::default()), parse)
+}
+
+fn revision(text: Option<&str>) -> Result<Option<Revision>, Status> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    text.parse().map(|number| Some(Revision(number))).map_err(|_| {
+        let words = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        Status::bad_request(FieldError::invalid("resourceVersion", text, words).to_string())
+    })
+}
+
+fn refuse(kind: &'static str, errors: &[FieldError]) -> Result<(), Status> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&Resource::new("meta.k8s.io", "v1", "", kind, false), "", errors))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        Query::parse(Some(text))
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_refused_in_kubernetes_words() {
+        let list_row = |text: &str, words: &str| {
+            assert_eq!(list(&query(text)).unwrap_err().to_string(), words, "{text}");
+        };
+        list_row("labelSelector=a%3D%3D%3Db", "unable to parse requirement: found '=', expected: identifier");
+        list_row("fieldSelector=x", "invalid selector: 'x'; can't understand 'x'");
+        list_row("limit=x", r#"strconv.ParseInt: parsing "x": invalid syntax"#);
+        list_row(
+            "resourceVersion=x",
+            r#"resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax"#,
+        );
+        list_row(
+            "resourceVersionMatch=Exact",
+            r#"ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"#,
+        );
+        list_row(
+            "resourceVersion=5&resourceVersionMatch=Some",
+            r#"ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Unsupported value: "Some": supported values: "", "Exact", "NotOlderThan""#,
+        );
+        list_row(
+            "resourceVersion=5&continue=x",
+            "specifying resource version is not allowed when using continue",
+        );
+        let watch_row = |text: &str, words: &str| {
+            let status = watch(&query(text)).err().unwrap();
+            assert_eq!(status.to_string(), words, "{text}");
+        };
+        watch_row(
+            "sendInitialEvents=true",
+            r#"ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"#,
+        );
+        watch_row(
+            "resourceVersionMatch=NotOlderThan",
+            r#"ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"#,
+        );
+        let write_row = |text: &str, words: &str| {
+            assert_eq!(write(&query(text), "CreateOptions").unwrap_err().to_string(), words, "{text}");
+        };
+        write_row(
+            "dryRun=Some",
+            r#"CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: supported values: "All""#,
+        );
+        write_row(
+            "fieldValidation=Some",
+            r#"CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Some": supported values: "", "Ignore", "Strict", "Warn""#,
+        );
+    }
+
+    #[test]
+    fn deletion_options_say_one_thing() {
+        let row = |text: &str, expected: &str| {
+            let found = delete(delete_query(&query(text)).unwrap());
+            let shown = found.map(|options| format!("{:?} {:?}", options.grace_seconds, options.propagation));
+            assert_eq!(shown.unwrap_or_else(|status| status.to_string()), expected, "{text}");
+        };
+        row("", "None None");
+        row("gracePeriodSeconds=0&propagationPolicy=Foreground", "Some(0) Some(Foreground)");
+        row("gracePeriodSeconds=-1", "Some(1) None");
+        row("orphanDependents=true", "None Some(Orphan)");
+        row(
+            "propagationPolicy=Some",
+            r#"DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "Some": supported values: "Background", "Foreground", "Orphan", "nil""#,
+        );
+        row(
+            "orphanDependents=false&propagationPolicy=Orphan",
+            r#"DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Invalid value: "Orphan": orphanDependents and deletionPropagation cannot be both set"#,
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! Reads from a path what a request is about: a resource of the API, or something else.
+
+use super::query::decode;
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Objects of the API.
+    Resource(Address),
+    /// Something that is no resource, such as `/healthz`: its segments.
+    Other(Vec<String>),
+}
+
+/// Where objects of the API are, as a path says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Address {
+    pub group: String,
+    pub version: String,
+    pub namespace: Option<String>,
+    pub plural: String,
+    pub name: Option<String>,
+    /// The subresource; empty for the object itself.
+    pub part: String,
+}
+
+/// Reads a path. What is no address of a resource in form is something else, and may well be nothing.
+pub(super) fn parse(path: &str) -> Target {
+    let segments: Vec<String> =
+        path.trim_matches('/').split('/').map(|segment| decode(segment, false)).collect();
+    let texts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let address = match texts.as_slice() {
+        all if all.contains(&"") => None,
+        ["api", version, rest @ ..] => within(rest).map(|address| address.of("", version)),
+        ["apis", group, version, rest @ ..] => within(rest).map(|address| address.of(group, version)),
+        _ => None,
+    };
+    address.map_or(Target::Other(segments), Target::Resource)
+}
+
+/// The rest of a path, after the group and its version.
+fn within(rest: &[&str]) -> Option<Address> {
+    let (namespace, rest) = match rest {
+        // The parts of a namespace itself have their names for themselves: no resource is called so.
+        ["namespaces", _] | ["namespaces", _, "status" | "finalize"] => (None, rest),
+        ["namespaces", namespace, rest @ ..] => (Some(*namespace), rest),
+        _ => (None, rest),
+    };
+    let (plural, name, part) = match rest {
+        [plural] => (plural, None, ""),
+        [plural, name] => (plural, Some(*name), ""),
+        [plural, name, part] => (plural, Some(*name), *part),
+        _ => return None,
+    };
+    Some(Address {
+        namespace: namespace.map(str::to_owned),
+        plural: (*plural).to_owned(),
+        name: name.map(str::to_owned),
+        part: part.to_owned(),
+        ..Address::default()
+    })
+}
+
+impl Address {
+    fn of(self, group: &str, version: &str) -> Self {
+        Self { group: group.to_owned(), version: version.to_owned(), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_resources_are_taken_apart() {
+        let row = |path: &str, expected: &str| {
+            let found = match parse(path) {
+                Target::Resource(address) => {
+                    let Address { group, version, namespace, plural, name, part } = address;
+                    let shown = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
+                    format!("{group}|{version}|{}|{plural}|{}|{part}", shown(namespace), shown(name))
+                }
+                Target::Other(segments) => segments.join(" "),
+            };
+            assert_eq!(found, expected, "{path}");
+        };
+        row("/api/v1/pods", "|v1|-|pods|-|");
+        row("/api/v1/namespaces/a/pods", "|v1|a|pods|-|");
+        row("/api/v1/namespaces/a/pods/", "|v1|a|pods|-|");
+        row("/api/v1/namespaces/a/pods/b", "|v1|a|pods|b|");
+        row("/api/v1/namespaces/a/pods/b/log", "|v1|a|pods|b|log");
+        row("/api/v1/namespaces", "|v1|-|namespaces|-|");
+        row("/api/v1/namespaces/a", "|v1|-|namespaces|a|");
+        row("/api/v1/namespaces/a/status", "|v1|-|namespaces|a|status");
+        row("/api/v1/namespaces/a/finalize", "|v1|-|namespaces|a|finalize");
+        row("/api/v1/nodes/n/status", "|v1|-|nodes|n|status");
+        row("/apis/apps/v1/deployments", "apps|v1|-|deployments|-|");
+        row("/apis/apps/v1/namespaces/a/deployments/b/scale", "apps|v1|a|deployments|b|scale");
+        row("/apis/apps/v1/namespaces/a/deployments/x%3Ay", "apps|v1|a|deployments|x:y|");
+        row("/api", "api");
+        row("/api/v1", "api v1");
+        row("/apis/apps/v1", "apis apps v1");
+        row("/healthz/ping", "healthz ping");
+        row("/", "");
+        row("/api/v1/namespaces/a//b", "api v1 namespaces a  b");
+        row("/api/v1/namespaces/a/pods/b/log/more", "api v1 namespaces a pods b log more");
+        row("/openapi/v3/apis/apps/v1", "openapi v3 apis apps v1");
+    }
+}

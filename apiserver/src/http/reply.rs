@@ -1,0 +1,213 @@
+//! Makes responses: JSON, text, errors, warnings.
+
+use api::backend::{Answer, ObjectList};
+use api::{Object, Resource, Status};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::accept::Shape;
+use super::list::ListBody;
+use super::table::{self, Layout};
+
+/// All warnings of a response together have at most this many characters, as in Kubernetes: more is cut.
+const WARNINGS_LIMIT: usize = 4096;
+/// A warning has at most this many characters once all together are too long.
+const WARNING_LIMIT: usize = 256;
+
+/// The media type of JSON.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// A response in JSON.
+pub(super) fn json(code: StatusCode, body: impl Into<Body>) -> Response {
+    with_type(code, JSON, body.into())
+}
+
+/// A JSON tree as the response.
+pub(super) fn value(code: StatusCode, value: &Value) -> Response {
+    json(code, value.to_string())
+}
+
+/// A response in plain text.
+pub(super) fn text(code: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = with_type(code, TEXT, body.into());
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(HeaderName::from_static("x-content-type-options"), nosniff);
+    response
+}
+
+fn with_type(code: StatusCode, content_type: HeaderValue, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+/// An error as the response.
+pub(super) fn failure(status: &Status) -> Response {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = value(code, &status.to_value());
+    if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// How objects become a response.
+pub(super) struct View {
+    pub resource: &'static Resource,
+    pub layout: Layout,
+    pub shape: Shape,
+}
+
+impl View {
+    /// One object.
+    pub fn object(&self, code: StatusCode, object: &Object) -> Result<Response, Status> {
+        let bytes = match self.shape {
+            Shape::Whole => object.json().clone(),
+            Shape::Metadata => table::metadata(object).into(),
+            Shape::Table(include) => {
+                let list = ObjectList { revision: object.revision(), ..ObjectList::default() };
+                let objects = std::slice::from_ref(object);
+                self.layout.table(&list, objects, include, true)?.into()
+            }
+        };
+        Ok(json(code, bytes))
+    }
+
+    /// A collection.
+    pub fn list(&self, list: ObjectList) -> Result<Response, Status> {
+        let (kind, api_version) = (&self.resource.kind, self.resource.api_version());
+        Ok(match self.shape {
+            Shape::Whole => {
+                let head = list_head(&format!("{kind}List"), &api_version, &list);
+                json(StatusCode::OK, Body::new(ListBody::new(head, list.items)))
+            }
+            Shape::Metadata => {
+                let mut bytes = list_head("PartialObjectMetadataList", "meta.k8s.io/v1", &list);
+                for (position, object) in list.items.iter().enumerate() {
+                    if position > 0 {
+                        bytes.push(b',');
+                    }
+                    bytes.extend(table::metadata(object));
+                }
+                bytes.extend(b"]}");
+                json(StatusCode::OK, bytes)
+            }
+            Shape::Table(include) => {
+                json(StatusCode::OK, self.layout.table(&list, &list.items, include, true)?)
+            }
+        })
+    }
+}
+
+/// A list up to its first item.
+fn list_head(kind: &str, api_version: &str, list: &ObjectList) -> Vec<u8> {
+    let metadata = list_metadata(list);
+    let head = format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{metadata},"items":["#);
+    head.into_bytes()
+}
+
+/// The metadata of a list.
+pub(super) fn list_metadata(list: &ObjectList) -> Value {
+    let mut metadata = json!({"resourceVersion": list.revision.to_string()});
+    if let Some(token) = &list.continue_token {
+        metadata["continue"] = token.as_str().into();
+    }
+    if let Some(remaining) = list.remaining {
+        metadata["remainingItemCount"] = remaining.into();
+    }
+    metadata
+}
+
+/// What a DELETE answers when the object is gone.
+pub(super) fn deleted(resource: &Resource, answer: &Answer) -> Option<Response> {
+    let Answer::Deleted(object) = answer else {
+        return None;
+    };
+    let mut details = json!({"name": object.name(), "kind": resource.plural, "uid": object.uid()});
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.as_ref().into();
+    }
+    Some(success(json!({"resourceVersion": object.revision().to_string()}), details, StatusCode::OK))
+}
+
+/// What a request answers that did its work and has nothing to show.
+pub(super) fn success(metadata: Value, details: Value, code: StatusCode) -> Response {
+    let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Success"});
+    if details.is_null() {
+        status["code"] = code.as_u16().into();
+    } else {
+        status["details"] = details;
+    }
+    value(code, &status)
+}
+
+/// Adds sentences for the user.
+pub(super) fn warn(headers: &mut HeaderMap, warnings: &[String]) {
+    let total: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+    let each = if total > WARNINGS_LIMIT { WARNING_LIMIT } else { WARNINGS_LIMIT };
+    let mut left = WARNINGS_LIMIT;
+    for warning in warnings {
+        let shown: String = warning.chars().take(each.min(left)).collect();
+        left -= shown.chars().count();
+        if !shown.is_empty()
+            && let Ok(header) = HeaderValue::from_bytes(quoted(&shown).as_bytes())
+        {
+            headers.append(WARNING, header);
+        }
+    }
+}
+
+fn quoted(warning: &str) -> String {
+    let mut text = String::from("299 - \"");
+    for c in warning.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            c if c.is_control() => text.push(' '),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
+/// The same JSON, laid out for people.
+pub(super) async fn laid_out(response: Response) -> Result<Response, Status> {
+    let (mut parts, body) = response.into_parts();
+    if parts.headers.get(CONTENT_TYPE) != Some(&JSON) {
+        return Ok(Response::from_parts(parts, body));
+    }
+    let bytes: Bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(Status::internal)?;
+    let text = serde_json::from_slice::<Value>(&bytes)
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .map_err(Status::internal)?;
+    parts.headers.remove(http::header::CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(text + "\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn warnings_are_quoted_and_bounded() {
+        let shown = |warnings: &[String]| {
+            let mut headers = HeaderMap::new();
+            warn(&mut headers, warnings);
+            headers.get_all(WARNING).iter().map(|value| value.as_bytes().to_vec()).collect::<Vec<_>>()
+        };
+        let one = shown(&["unknown field \"spec.a\\b\"\nnext".to_owned()]);
+        assert_eq!(one, [br#"299 - "unknown field \"spec.a\\b\" next""#.to_vec()]);
+        let many = shown(&vec!["x".repeat(1000); 50]);
+        let total: usize = many.iter().map(Vec::len).sum();
+        assert_eq!(many.len(), 16);
+        assert!(total < WARNINGS_LIMIT + 16 * 16, "{total}");
+    }
+}

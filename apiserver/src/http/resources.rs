@@ -1,0 +1,199 @@
+//! Requests for objects that are stored: from the path and its parameters to the registry, and back as a response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::Status;
+use api::backend::{Answer, Backend, Body, Patch, Reply, Request, User, Verb};
+use api::status::Reason;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use serde::Deserialize;
+
+use super::body::{self, PatchFormat};
+use super::query::Query;
+use super::reply::View;
+use super::route::{Action, Found};
+use super::table::Layout;
+use super::watch::Lines;
+use super::{Server, accept, log, options, reply};
+
+/// The shortest time a watch lasts for which the client set no limit; the longest is twice that.
+const WATCH_AT_LEAST: Duration = Duration::from_secs(30 * 60);
+
+impl Found {
+    /// Carries it out.
+    pub async fn answer(
+        self,
+        server: &Server,
+        user: Arc<User>,
+        query: &Query,
+        headers: &HeaderMap,
+        body: axum::body::Body,
+    ) -> Result<Response, Status> {
+        if self.is_log() {
+            return log::answer(server, user, self.key.clone(), query, self.about()).await;
+        }
+        let shape = accept::shape(headers, query)?;
+        let resource = self.kind.resource();
+        let now = server.api.clock.now();
+        let view = View {
+            resource,
+            layout: Layout { kind: self.kind, is_scale: self.part() == "scale", now },
+            shape,
+        };
+        let request = |verb| Request {
+            user,
+            resource: resource.clone(),
+            key: self.key.clone(),
+            subresource: self.part(),
+            verb,
+        };
+        let call = async |verb| server.api.registry.call(request(verb)).await;
+        match self.action {
+            Action::Get => respond(&view, StatusCode::OK, call(Verb::Get).await?),
+            Action::List => {
+                let listed = call(Verb::List(options::list(query)?)).await;
+                let is_exact = query.text("resourceVersionMatch") == Some("Exact");
+                let reply = listed.map_err(|status| match is_exact && status.is_expired() {
+                    true => {
+                        let words = "The resourceVersion for the provided list is too old.";
+                        Status::new(Reason::Expired, words)
+                    }
+                    false => status,
+                })?;
+                respond(&view, StatusCode::OK, reply)
+            }
+            Action::Watch => {
+                let options::Watching { options, timeout } = options::watch(query)?;
+                let running = server.api.metrics.long_running(&self.about());
+                let reply = match call(Verb::Watch(options)).await {
+                    Ok(reply) => reply,
+                    // Clients look for this among the events.
+                    Err(status) if status.is_expired() => {
+                        return Ok(stream(Lines::failed(status, view, running)));
+                    }
+                    Err(status) => return Err(status),
+                };
+                let Answer::Watch(events) = reply.answer else {
+                    return Err(Status::internal("a watch was answered with something else"));
+                };
+                let timeout =
+                    timeout.unwrap_or_else(|| random_timeout(server.api.registry.identity.number()));
+                let clock = server.api.clock.clone();
+                let lines = Lines::new(events, view, move || clock.now(), server.end_after(timeout), running);
+                Ok(stream(lines))
+            }
+            Action::Create => {
+                let options = options::write(query, "CreateOptions")?;
+                let reply = call(Verb::Create(object(headers, body).await?, options)).await?;
+                if self.part() == "binding" {
+                    return Ok(reply::success(
+                        serde_json::json!({}),
+                        serde_json::Value::Null,
+                        StatusCode::CREATED,
+                    ));
+                }
+                respond(&view, StatusCode::CREATED, reply)
+            }
+            Action::Update => {
+                let options = options::write(query, "UpdateOptions")?;
+                respond(
+                    &view,
+                    StatusCode::OK,
+                    call(Verb::Update(object(headers, body).await?, options)).await?,
+                )
+            }
+            Action::Patch => {
+                let format = body::patch_format(headers)?;
+                let options = options::write(query, "PatchOptions")?;
+                let patch = Body::Json(body::read(body).await?);
+                let patch = match format {
+                    PatchFormat::Json => Patch::Json(patch),
+                    PatchFormat::Merge => Patch::Merge(patch),
+                    PatchFormat::Strategic => Patch::Strategic(patch),
+                };
+                respond(&view, StatusCode::OK, call(Verb::Patch(patch, options)).await?)
+            }
+            Action::Delete => {
+                let options = options::delete(delete_options(headers, query, body).await?)?;
+                let reply = call(Verb::Delete(options)).await?;
+                match reply::deleted(resource, &reply.answer) {
+                    Some(mut response) => {
+                        reply::warn(response.headers_mut(), &reply.warnings);
+                        Ok(response)
+                    }
+                    None => respond(&view, StatusCode::OK, reply),
+                }
+            }
+            Action::DeleteCollection => {
+                let list = options::list(query)?;
+                let options = options::delete(delete_options(headers, query, body).await?)?;
+                respond(&view, StatusCode::OK, call(Verb::DeleteCollection(list, options)).await?)
+            }
+        }
+    }
+}
+
+fn respond(view: &View, code: StatusCode, reply: Reply) -> Result<Response, Status> {
+    let mut response = match reply.answer {
+        Answer::Object(object) | Answer::Deleted(object) => view.object(code, &object)?,
+        Answer::List(list) => view.list(list)?,
+        Answer::Watch(_) => return Err(Status::internal("a watch nobody asked for")),
+    };
+    reply::warn(response.headers_mut(), &reply.warnings);
+    Ok(response)
+}
+
+fn stream(lines: Lines) -> Response {
+    reply::json(StatusCode::OK, axum::body::Body::new(lines))
+}
+
+async fn object(headers: &HeaderMap, body: axum::body::Body) -> Result<Body, Status> {
+    let format = body::format(headers)?;
+    body::object(format, body::read(body).await?)
+}
+
+/// How to delete: as the body says, or else the parameters.
+async fn delete_options(
+    headers: &HeaderMap,
+    query: &Query,
+    body: axum::body::Body,
+) -> Result<meta::DeleteOptions, Status> {
+    let bytes = body::read(body).await?;
+    if bytes.is_empty() {
+        return options::delete_query(query);
+    }
+    let unfit = |error: serde_json::Error| {
+        Status::bad_request(format!("cannot be handled as DeleteOptions: {error}"))
+    };
+    let tree: serde_json::Value = match body::object(body::format(headers)?, bytes)? {
+        Body::Json(bytes) => serde_json::from_slice(&bytes).map_err(unfit)?,
+        Body::Value(value) => value,
+    };
+    // What was meant for another request must not delete anything.
+    if tree["kind"].as_str().is_some_and(|kind| !["", "DeleteOptions"].contains(&kind)) {
+        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+    }
+    meta::DeleteOptions::deserialize(tree).map_err(unfit)
+}
+
+/// Between 30 and 60 minutes, so that the watches of many clients do not all begin anew at once.
+fn random_timeout(number: u64) -> Duration {
+    WATCH_AT_LEAST + Duration::from_secs(number % WATCH_AT_LEAST.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_last_from_half_an_hour_to_an_hour() {
+        let row = |number: u64, seconds: u64| assert_eq!(random_timeout(number).as_secs(), seconds);
+        row(0, 1800);
+        row(1799, 3599);
+        row(1800, 1800);
+        assert!(random_timeout(u64::MAX).as_secs() < 3600);
+    }
+}

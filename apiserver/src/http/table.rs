@@ -1,0 +1,110 @@
+//! Shows objects as kubectl prints them: as rows of a table, or as their metadata alone.
+
+use api::backend::ObjectList;
+use api::{Object, Status};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::accept::Include;
+use super::reply::list_metadata;
+use crate::builtin::{Column, Kind};
+use crate::cells;
+
+/// The columns of a scale, which stands for many kinds.
+const SCALE_COLUMNS: &[Column] = &[
+    Column { name: "Name", kind: "string", format: "name", description: "Name of the object.", priority: 0 },
+    Column { name: "Desired", kind: "integer", format: "", description: "Replicas asked for.", priority: 0 },
+    Column {
+        name: "Available",
+        kind: "integer",
+        format: "",
+        description: "Replicas there are.",
+        priority: 0,
+    },
+    Column { name: "Age", kind: "string", format: "", description: "Time since its creation.", priority: 0 },
+];
+
+/// Which columns a table has.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    pub kind: &'static dyn Kind,
+    pub is_scale: bool,
+    pub now: Timestamp,
+}
+
+impl Layout {
+    /// A table of objects; with its columns, or without where the reader has seen them before.
+    pub fn table(
+        &self,
+        list: &ObjectList,
+        objects: &[Object],
+        include: Include,
+        with_columns: bool,
+    ) -> Result<Vec<u8>, Status> {
+        let columns = with_columns.then(|| self.definitions());
+        let columns = Value::from(columns.unwrap_or_default());
+        let metadata = list_metadata(list);
+        let mut text = format!(
+            r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{metadata},"columnDefinitions":{columns},"rows":["#
+        )
+        .into_bytes();
+        for (position, object) in objects.iter().enumerate() {
+            if position > 0 {
+                text.push(b',');
+            }
+            self.write_row(&mut text, object, include)?;
+        }
+        text.extend_from_slice(b"]}");
+        Ok(text)
+    }
+
+    fn definitions(&self) -> Vec<Value> {
+        let columns = if self.is_scale { SCALE_COLUMNS } else { self.kind.columns() };
+        let definition = |column: &Column| {
+            let Column { name, kind, format, description, priority } = column;
+            json!({"name": name, "type": kind, "format": format, "description": description, "priority": priority})
+        };
+        columns.iter().map(definition).collect()
+    }
+
+    fn write_row(&self, text: &mut Vec<u8>, object: &Object, include: Include) -> Result<(), Status> {
+        let cells = match self.is_scale {
+            true => scale_row(object, self.now),
+            false => self.kind.row(object, self.now).map_err(Status::internal)?,
+        };
+        text.extend_from_slice(b"{\"cells\":");
+        text.extend_from_slice(Value::from(cells).to_string().as_bytes());
+        match include {
+            Include::Nothing => {}
+            Include::Metadata => {
+                text.extend_from_slice(b",\"object\":");
+                text.extend_from_slice(&metadata(object));
+            }
+            Include::Object => {
+                text.extend_from_slice(b",\"object\":");
+                text.extend_from_slice(object.json());
+            }
+        }
+        text.push(b'}');
+        Ok(())
+    }
+}
+
+fn scale_row(object: &Object, now: Timestamp) -> Vec<Value> {
+    let value = object.value();
+    vec![
+        object.name().into(),
+        value["spec"]["replicas"].clone(),
+        value["status"]["replicas"].clone(),
+        cells::age(object.metadata(), now),
+    ]
+}
+
+/// The object reduced to its metadata.
+pub(super) fn metadata(object: &Object) -> Vec<u8> {
+    let mut text = br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#.to_vec();
+    let written = serde_json::to_vec(object.metadata()).expect("metadata has only keys that are strings");
+    text.extend(written);
+    text.push(b'}');
+    text
+}

@@ -1,0 +1,170 @@
+//! What is no object: discovery, health, figures, schemas, reviews, backups; and who may see them.
+
+use super::*;
+use serde_json::json;
+
+#[tokio::test(start_paused = true)]
+async fn paths_that_are_not_served_are_not_found() {
+    let world = start().await;
+    let row = async |method: &str, path: &str, code: u16| {
+        assert_eq!(world.call(method, path, &[], Body::empty()).await.code, code, "{method} {path}");
+    };
+    row("GET", "/", 200).await;
+    row("GET", "/api", 200).await;
+    row("GET", "/apis/", 200).await;
+    row("GET", "/apis/apps", 200).await;
+    row("GET", "/apis/nothing", 404).await;
+    row("GET", "/nothing", 404).await;
+    row("GET", "/openapi/v2", 404).await;
+    row("GET", "/api/v1/namespaces/default/nothings", 404).await;
+    row("POST", "/version", 405).await;
+    row("OPTIONS", "/api/v1/pods", 405).await;
+    row("POST", "/apis/authentication.k8s.io/v1/selfsubjectreview", 404).await;
+    row("GET", "/apis/authentication.k8s.io/v1/selfsubjectreviews", 405).await;
+    let missing = world.get("/api/v1/namespaces/default/nothings").await.failure();
+    assert_eq!(missing, "404 NotFound the server could not find the requested resource");
+    let head = world.call("HEAD", "/version", &[], Body::empty()).await;
+    assert_eq!((head.code, head.bytes.len(), head.header("content-length").is_empty()), (200, 0, false));
+    let version = world.get("/version").await.value();
+    assert_eq!(
+        (version["minor"].as_str(), version["gitVersion"].as_str()),
+        (Some("35"), Some("v1.35.0+peapod"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_decides_what_is_answered() {
+    let mut world = start().await;
+    world.user = None;
+    assert_eq!(world.get("/api").await.failure(), "401 Unauthorized Unauthorized");
+    world.user =
+        Some(Arc::new(User { name: "jane".to_owned(), groups: vec!["system:authenticated".to_owned()] }));
+    assert_eq!(world.get("/healthz").await.text(), "ok");
+    let refused = world.get("/api/v1/namespaces/default/pods").await;
+    assert_eq!(
+        refused.failure(),
+        r#"403 Forbidden pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "default""#
+    );
+    // Before anything else is said of it, or read.
+    let row = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let refused = world.call(method, path, headers, Body::from_stream(NeverRead)).await;
+        assert_eq!(refused.code, 403, "{method} {path}");
+    };
+    let maps = "/api/v1/namespaces/default/configmaps";
+    row("POST", maps, &[("content-type", "application/yaml")]).await;
+    row("POST", maps, &[("content-type", "foo/bar")]).await;
+    row("PATCH", &format!("{maps}/a"), &[]).await;
+    row("DELETE", &format!("{maps}/a"), &[("accept", "text/html")]).await;
+    row("GET", &format!("{maps}?limit=x"), &[]).await;
+    row("GET", "/api/v1/pods?timeout=x", &[]).await;
+    row("GET", "/api/v1/nothings", &[]).await;
+    let exec = world.call("POST", "/api/v1/namespaces/default/pods/p/exec", &[], Body::empty()).await;
+    assert!(exec.failure().contains(r#"cannot create resource "pods/exec" in"#), "{}", exec.text());
+    row("POST", "/apis/metrics.k8s.io/v1beta1/nodes", &[]).await;
+    for path in [
+        "/metrics",
+        "/peapod/v1/backup",
+        "/api/v1/namespaces/default/pods/p/log",
+        "/apis/metrics.k8s.io/v1beta1/nodes",
+    ] {
+        assert_eq!(world.get(path).await.code, 403, "{path}");
+    }
+}
+
+/// A body that must not be looked at.
+struct NeverRead;
+
+impl futures::Stream for NeverRead {
+    type Item = Result<Bytes, std::convert::Infallible>;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        _context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        panic!("the body was read");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_taken_for_somebody_else() {
+    let world = start().await;
+    let path = "/api/v1/namespaces/default/secrets";
+    for header in ["Impersonate-User", "impersonate-group", "Impersonate-Uid", "Impersonate-Extra-Scopes"] {
+        let refused = world.call("GET", path, &[(header, "jane")], Body::empty()).await;
+        let words =
+            r#"403 Forbidden User "system:peapod:test" cannot impersonate: this server does not support it"#;
+        assert_eq!(refused.failure(), words, "{header}");
+        assert_eq!(refused.value()["details"], json!({}), "without, kubectl says only `unknown`");
+    }
+    assert_eq!(world.call("GET", path, &[("impersonate-user", "")], Body::empty()).await.code, 200);
+    assert_eq!(world.call("GET", "/healthz", &[("impersonate-user", "jane")], Body::empty()).await.code, 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_can_ask_about_themselves() {
+    let mut world = start().await;
+    world.user = Some(Arc::new(User { name: "jane".to_owned(), groups: vec!["system:masters".to_owned()] }));
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let review = world
+        .create(path, json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}))
+        .await;
+    assert_eq!(review["status"]["userInfo"], json!({"username": "jane", "groups": ["system:masters"]}));
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let asked =
+        json!({"spec": {"resourceAttributes": {"verb": "delete", "resource": "pods", "namespace": "a"}}});
+    assert_eq!(world.create(path, asked.clone()).await["status"]["allowed"], true);
+    let nothing = world.call("POST", path, &[], json!({"spec": {}}).to_string()).await.failure();
+    assert!(
+        nothing.ends_with("exactly one of nonResourceAttributes or resourceAttributes must be specified")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_counted() {
+    let world = start().await;
+    world.get("/api/v1/namespaces/default/configmaps/a").await;
+    world.config_map("a").await;
+    let watch = world.respond("GET", "/api/v1/pods?watch=1", &[], Body::empty()).await;
+    let shown = async || {
+        let figures = world.get("/metrics").await;
+        assert!(figures.header("content-type").starts_with("application/openmetrics-text"));
+        figures.text()
+    };
+    let text = shown().await;
+    let has =
+        |text: &str, line: &str| assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    has(
+        &text,
+        r#"apiserver_request_total{verb="GET",group="",version="v1",resource="configmaps",subresource="",scope="resource",code="404"} 1"#,
+    );
+    has(
+        &text,
+        r#"apiserver_request_total{verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="namespace",code="201"} 1"#,
+    );
+    let watches = r#"apiserver_longrunning_requests{verb="WATCH",group="",version="v1",resource="pods",subresource="",scope="cluster"}"#;
+    has(&text, &format!("{watches} 1"));
+    drop(watch);
+    has(&shown().await, &format!("{watches} 0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn schemas_are_found_by_the_index() {
+    let world = start().await;
+    let index = world.get("/openapi/v3").await;
+    assert!(index.header("etag").starts_with('"'));
+    let value = index.value();
+    let url = value["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap();
+    let document = world.get(url).await;
+    assert_eq!((document.code, document.header("cache-control")), (200, "public, immutable"));
+    assert!(document.value()["components"]["schemas"].is_object());
+    let moved = world.get("/openapi/v3/apis/apps/v1?hash=00").await;
+    assert_eq!((moved.code, moved.header("location")), (301, url));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_is_a_stream() {
+    let world = start().await;
+    let backup = world.get("/peapod/v1/backup").await;
+    assert_eq!((backup.code, backup.header("content-type")), (200, "application/octet-stream"));
+    assert!(backup.bytes.starts_with(b"peapod backup"));
+}

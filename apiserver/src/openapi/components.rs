@@ -1,0 +1,238 @@
+//! The types of a document: what an object looks like, and how it is merged with another.
+
+use serde_json::{Map, Value, json};
+
+use super::descriptions::Descriptions;
+use crate::schema::{self, Field, Form, Leaf, ListType, Patch, Type};
+
+const KIND: &str = "x-kubernetes-group-version-kind";
+
+/// A type of a document.
+#[derive(Clone, Copy)]
+pub enum Component {
+    /// One with fields, by its name in the table.
+    Struct(&'static Type),
+    /// A list of objects of a kind.
+    List(&'static Type),
+    /// One with a form of its own in JSON.
+    Leaf(Leaf),
+    /// The body of a patch, which may be anything.
+    Patch,
+}
+
+/// The types a document refers to, and those that they refer to.
+pub struct Components<'d> {
+    descriptions: &'d Descriptions,
+    schemas: Map<String, Value>,
+    open: Vec<(String, Component)>,
+}
+
+impl<'d> Components<'d> {
+    /// None yet.
+    pub fn new(descriptions: &'d Descriptions) -> Self {
+        Self { descriptions, schemas: Map::new(), open: Vec::new() }
+    }
+
+    /// Refers to a type of the table, such as `core.v1.Pod`.
+    ///
+    /// # Panics
+    /// If there is no such type: the names are the program's own.
+    pub fn named(&mut self, name: &str) -> Value {
+        let of = schema::builtin().named(name).expect("the table has every type the server names");
+        self.refer(Component::Struct(of))
+    }
+
+    /// Refers to a type, which from then on is one of the components.
+    pub fn refer(&mut self, component: Component) -> Value {
+        let name = full_name(component);
+        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        if !self.schemas.contains_key(&name) {
+            self.schemas.insert(name.clone(), Value::Null);
+            self.open.push((name, component));
+        }
+        reference
+    }
+
+    /// All types by their full names.
+    pub fn finish(mut self) -> Value {
+        while let Some((name, component)) = self.open.pop() {
+            let schema = match component {
+                Component::Struct(of) => self.structure(&name, of),
+                Component::List(of) => self.list(of),
+                Component::Leaf(leaf) => self.leaf(&name, leaf),
+                Component::Patch => self.described(&name, json!({"type": "object"})),
+            };
+            self.schemas.insert(name, schema);
+        }
+        self.schemas.into()
+    }
+
+    fn structure(&mut self, name: &str, of: &'static Type) -> Value {
+        let mut properties = Map::new();
+        for field in of.fields() {
+            let mut property = self.property(field);
+            if let Some(description) = self.descriptions.of_field(name, field.name) {
+                property["description"] = description.into();
+            }
+            properties.insert(field.name.to_owned(), property);
+        }
+        let mut schema = json!({"type": "object", "properties": properties});
+        let required: Vec<&str> =
+            of.fields().iter().filter(|field| field.required).map(|field| field.name).collect();
+        if !required.is_empty() {
+            schema["required"] = required.into();
+        }
+        if of.whole {
+            schema["x-kubernetes-map-type"] = "atomic".into();
+        }
+        if let Some(kind) = of.kind {
+            schema[KIND] = json!([{"group": kind.group, "version": kind.version, "kind": kind.kind}]);
+        }
+        self.described(name, schema)
+    }
+
+    /// All lists are alike, so the table has no types for them.
+    fn list(&mut self, of: &'static Type) -> Value {
+        let Some(kind) = of.kind else { return Value::Null };
+        let name = full_name(Component::Struct(of));
+        let text = |field| match self.descriptions.of_field(&name, field) {
+            Some(description) => json!({"type": "string", "description": description}),
+            None => json!({"type": "string"}),
+        };
+        let (api_version, kind_name) = (text("apiVersion"), text("kind"));
+        json!({
+            "description": format!("{}List is a list of objects of kind {}.", kind.kind, kind.kind),
+            "type": "object",
+            "properties": {
+                "apiVersion": api_version,
+                "items": {
+                    "type": "array",
+                    "items": self.refer(Component::Struct(of)),
+                    "description": "The objects.",
+                },
+                "kind": kind_name,
+                "metadata": {
+                    "allOf": [self.named("meta.v1.ListMeta")],
+                    "description": "The revision of the list, and how to go on if it was too long.",
+                },
+            },
+            "required": ["items"],
+            KIND: [{"group": kind.group, "version": kind.version, "kind": format!("{}List", kind.kind)}],
+        })
+    }
+
+    fn property(&mut self, field: &Field) -> Value {
+        let value = self.value(field.leaf);
+        let mut property = match field.form {
+            Form::One if value.get("$ref").is_some() => json!({"allOf": [value]}),
+            Form::One => value,
+            Form::List | Form::WrappedList => json!({"type": "array", "items": value}),
+            Form::Map => json!({"type": "object", "additionalProperties": value}),
+            Form::MapOfLists => {
+                json!({"type": "object", "additionalProperties": {"type": "array", "items": value}})
+            }
+        };
+        merge_rules(field, &mut property);
+        if let Some(default) = field.default() {
+            property["default"] = serde_json::from_str(default).expect("a test reads every default");
+        }
+        property
+    }
+
+    fn value(&mut self, leaf: Leaf) -> Value {
+        match leaf {
+            Leaf::String => json!({"type": "string"}),
+            Leaf::Int32 => json!({"type": "integer", "format": "int32"}),
+            Leaf::Int64 => json!({"type": "integer", "format": "int64"}),
+            Leaf::Bool => json!({"type": "boolean"}),
+            Leaf::Double => json!({"type": "number", "format": "double"}),
+            Leaf::Bytes => json!({"type": "string", "format": "byte"}),
+            Leaf::Struct(_) => match leaf.structure() {
+                Some(of) => self.refer(Component::Struct(of)),
+                None => json!({"type": "object"}),
+            },
+            leaf => self.refer(Component::Leaf(leaf)),
+        }
+    }
+
+    fn leaf(&mut self, name: &str, leaf: Leaf) -> Value {
+        let schema = match leaf {
+            Leaf::Quantity => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+            Leaf::IntOrString => {
+                json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
+            }
+            Leaf::Time | Leaf::MicroTime => json!({"type": "string", "format": "date-time"}),
+            Leaf::RawExtension | Leaf::FieldsV1 => json!({"type": "object"}),
+            _ => json!({}),
+        };
+        self.described(name, schema)
+    }
+
+    fn described(&self, name: &str, mut schema: Value) -> Value {
+        if let Some(description) = self.descriptions.of_type(name) {
+            schema["description"] = description.into();
+        }
+        schema
+    }
+}
+
+/// How lists and maps are owned, and how the strategic merge patch merges them.
+fn merge_rules(field: &Field, property: &mut Value) {
+    if let Some(list_type) = field.list_type {
+        let word = match list_type {
+            ListType::Atomic => "atomic",
+            ListType::Set => "set",
+            ListType::Map => "map",
+        };
+        property["x-kubernetes-list-type"] = word.into();
+        if list_type == ListType::Map {
+            property["x-kubernetes-list-map-keys"] = field.map_keys().collect::<Vec<_>>().into();
+        }
+    }
+    // Said here only where the type of the field does not say it already.
+    let of_type =
+        matches!(field.form, Form::One | Form::List) && field.structure().is_some_and(|of| of.whole);
+    match (field.is_whole(), of_type) {
+        (true, false) => property["x-kubernetes-map-type"] = "atomic".into(),
+        (false, true) => property["x-kubernetes-map-type"] = "granular".into(),
+        _ => {}
+    }
+    if let Some(key) = field.merge_key {
+        property["x-kubernetes-patch-merge-key"] = key.into();
+    }
+    let strategies =
+        [(Patch::Merge, "merge"), (Patch::Replace, "replace"), (Patch::RetainKeys, "retainKeys")];
+    let strategies: Vec<&str> =
+        strategies.into_iter().filter(|(how, _)| field.patches(*how)).map(|(_, word)| word).collect();
+    if !strategies.is_empty() {
+        property["x-kubernetes-patch-strategy"] = strategies.join(",").into();
+    }
+}
+
+/// The full name of a type, by which clients know it.
+fn full_name(component: Component) -> String {
+    let name = match component {
+        Component::Struct(of) => of.name,
+        Component::List(of) => return format!("{}List", full_name(Component::Struct(of))),
+        Component::Patch => "meta.v1.Patch",
+        Component::Leaf(leaf) => match leaf {
+            Leaf::Quantity => return "io.k8s.apimachinery.pkg.api.resource.Quantity".to_owned(),
+            Leaf::IntOrString => return "io.k8s.apimachinery.pkg.util.intstr.IntOrString".to_owned(),
+            Leaf::RawExtension => return "io.k8s.apimachinery.pkg.runtime.RawExtension".to_owned(),
+            Leaf::Time => "meta.v1.Time",
+            Leaf::MicroTime => "meta.v1.MicroTime",
+            Leaf::FieldsV1 => "meta.v1.FieldsV1",
+            Leaf::SchemaOrArray => "apiextensions.v1.JSONSchemaPropsOrArray",
+            Leaf::SchemaOrBool => "apiextensions.v1.JSONSchemaPropsOrBool",
+            Leaf::SchemaOrStrings => "apiextensions.v1.JSONSchemaPropsOrStringArray",
+            _ => "apiextensions.v1.JSON",
+        },
+    };
+    let package = match name.split('.').next() {
+        Some("meta") => "apimachinery.pkg.apis",
+        Some("apiextensions") => "apiextensions-apiserver.pkg.apis",
+        Some("apiregistration") => "kube-aggregator.pkg.apis",
+        _ => "api",
+    };
+    format!("io.k8s.{package}.{name}")
+}

@@ -1,0 +1,114 @@
+//! What a node answers when it is asked over HTTP, with the paths of the kubelet: logs, usage, metrics, pods, health.
+
+mod dialer;
+mod logs;
+mod metrics;
+mod query;
+mod summary;
+
+use std::convert::Infallible;
+
+use api::resource::PODS;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::debug;
+
+pub use dialer::NodeDialer;
+
+use super::Node;
+use super::post::node_of;
+use query::Query;
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A request that is not answered, in words for the one who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Refusal {
+    code: StatusCode,
+    words: String,
+}
+
+impl Refusal {
+    fn new(code: StatusCode, words: impl Into<String>) -> Self {
+        Self { code, words: words.into() }
+    }
+}
+
+impl Node {
+    /// Answers the requests of one connection until its other end is closed.
+    pub async fn serve(&self, connection: impl AsyncRead + AsyncWrite + Unpin) {
+        let service = service_fn(async |request| Ok::<_, Infallible>(self.reply(&request)));
+        let served = http1::Builder::new()
+            .auto_date_header(!self.0.config.clock.is_virtual())
+            .serve_connection(TokioIo::new(connection), service);
+        if let Err(error) = served.await {
+            debug!(%error, "connection to the node ended");
+        }
+    }
+
+    fn reply(&self, request: &Request<Incoming>) -> Response<Body> {
+        self.answer(request).unwrap_or_else(|Refusal { code, words }| {
+            let mut response = text("text/plain; charset=utf-8", words + "\n");
+            *response.status_mut() = code;
+            response
+        })
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        if request.method() != Method::GET {
+            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
+        }
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
+        match path[..] {
+            ["healthz"] => Ok(text("text/plain; charset=utf-8", "ok".to_owned())),
+            ["pods"] => Ok(self.pods()),
+            ["stats", "summary"] => Ok(json(self.summary().to_string().into())),
+            ["metrics", "resource"] => {
+                Ok(text("text/plain; version=0.0.4; charset=utf-8", self.resource_metrics()))
+            }
+            ["containerLogs", namespace, pod, container] => {
+                let asked = logs::Asked { namespace, pod, container };
+                self.container_log(asked, &query)
+            }
+            _ => Err(Refusal::new(StatusCode::NOT_FOUND, "404 page not found")),
+        }
+    }
+
+    /// The pods bound to this node, as the API has them.
+    fn pods(&self) -> Response<Body> {
+        let config = &self.0.config;
+        let mut list = Vec::from(&br#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":["#[..]);
+        let pods = config.cache.snapshot(&PODS);
+        for pod in pods.iter().filter(|pod| node_of(pod) == Some(&config.name)) {
+            if list.last() == Some(&b'}') {
+                list.push(b',');
+            }
+            list.extend_from_slice(pod.json());
+        }
+        list.extend_from_slice(b"]}");
+        json(list.into())
+    }
+}
+
+fn text(kind: &'static str, words: String) -> Response<Body> {
+    with_body(kind, Full::new(Bytes::from(words)).boxed_unsync())
+}
+
+fn json(bytes: Bytes) -> Response<Body> {
+    with_body("application/json", Full::new(bytes).boxed_unsync())
+}
+
+fn with_body(kind: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
