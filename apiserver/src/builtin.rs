@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cells;
 use crate::names::Form;
@@ -92,6 +92,14 @@ pub struct Column {
     pub priority: u8,
 }
 
+impl Column {
+    /// As clients read it.
+    pub fn definition(&self) -> Value {
+        let Self { name, kind, format, description, priority } = self;
+        json!({"name": name, "type": kind, "format": format, "description": description, "priority": priority})
+    }
+}
+
 /// The columns of a kind that declares none.
 const PLAIN_COLUMNS: &[Column] = &[cells::NAME, cells::AGE];
 
@@ -160,12 +168,45 @@ pub struct Checked {
     pub finish: Finish,
 }
 
-/// A [`Builtin`] with its type erased.
+/// What clients may call a kind, besides its plural.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The name for one, in lower case.
+    pub singular: String,
+    /// The short names kubectl takes.
+    pub short_names: Vec<String>,
+    /// The groups of kinds it belongs to, such as `all`.
+    pub categories: Vec<String>,
+}
+
+/// A kind in one version: a [`Builtin`] with its type erased, or a custom one.
 pub trait Kind: Send + Sync {
     /// Its names and scope.
-    fn resource(&self) -> &'static Resource;
-    /// The other facts.
-    fn definition(&self) -> &'static Definition;
+    fn resource(&self) -> &Resource;
+    /// The other facts. What custom kinds can name themselves is asked for below.
+    fn definition(&self) -> &Definition;
+    /// What clients may call it.
+    fn names(&self) -> Names {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let Definition { singular, short_names, categories, .. } = self.definition();
+        Names { singular: (*singular).to_owned(), short_names: own(short_names), categories: own(categories) }
+    }
+    /// The kind of its lists.
+    fn list_kind(&self) -> Cow<'_, str> {
+        format!("{}List", self.resource().kind).into()
+    }
+    /// Whether selectors may ask for a field, besides `metadata.name` and `metadata.namespace`.
+    fn selects_by(&self, field: &str) -> bool {
+        self.definition().fields.contains(&field)
+    }
+    /// Whether its objects count generations.
+    fn has_generations(&self) -> bool {
+        !self.definition().generation.is_empty()
+    }
+    /// Whether the difference between two states counts as a new generation.
+    fn is_new_generation(&self, new: &Value, old: &Value) -> bool {
+        self.definition().generation.iter().any(|field| new.get(field) != old.get(field))
+    }
     /// See [`Builtin::set_defaults`].
     fn set_defaults(&self, object: &mut Value);
     /// See [`Builtin::prepare_create`].
@@ -190,8 +231,12 @@ pub trait Kind: Send + Sync {
     fn check_part(&self, new: &Value) -> Result<(Checked, Vec<FieldError>), serde_json::Error>;
     /// The value of a field that selectors may ask for; none if it is absent.
     fn field<'a>(&self, object: &'a Object, field: &str) -> Option<Cow<'a, str>>;
-    /// The columns of its table.
+    /// The columns of its table, if they are known when compiling.
     fn columns(&self) -> &'static [Column];
+    /// The columns of its table as clients read them.
+    fn column_definitions(&self) -> Vec<Value> {
+        self.columns().iter().map(Column::definition).collect()
+    }
     /// The cells of an object, one for each column.
     fn row(&self, object: &Object, now: Timestamp) -> Result<Vec<Value>, DecodeError>;
     /// Adds the descriptions of the typed value, and of everything it is made of.
@@ -202,11 +247,11 @@ pub trait Kind: Send + Sync {
 struct Erased<B>(PhantomData<B>);
 
 impl<B: Builtin> Kind for Erased<B> {
-    fn resource(&self) -> &'static Resource {
+    fn resource(&self) -> &Resource {
         const { &B::RESOURCE }
     }
 
-    fn definition(&self) -> &'static Definition {
+    fn definition(&self) -> &Definition {
         const { &B::DEFINITION }
     }
 

@@ -29,6 +29,7 @@ mod usage;
 mod version;
 mod watch;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -96,17 +97,22 @@ pub fn router(mut api: Api) -> Router {
     let stopping = move || if *stop.borrow() { Err("the server is stopping".to_owned()) } else { Ok(()) };
     api.health.insert(0, HealthCheck::new("ping", || Ok(())));
     api.health.push(HealthCheck::ready("shutdown", stopping));
-    let documents = discovery::Documents::new(&catalog::entries(api.dialer.is_some()));
+    let documents = discovery::Current::new(api.dialer.is_some());
     Router::new().fallback(answer).with_state(Arc::new(Server { api, documents }))
 }
 
-/// The API and what is made of it once.
+/// The API and what is made of it.
 struct Server {
     api: Api,
-    documents: discovery::Documents,
+    documents: discovery::Current,
 }
 
 impl Server {
+    /// The discovery documents of what is served now.
+    fn documents(&self) -> Arc<discovery::Documents> {
+        self.documents.of(&self.api.registry.served())
+    }
+
     fn dialer(&self) -> Result<&dyn Dialer, Status> {
         let none = || Status::new(Reason::ServiceUnavailable, "this server has no way to reach nodes");
         self.api.dialer.as_deref().ok_or_else(none)
@@ -162,7 +168,14 @@ async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
 }
 
 /// What the metrics say of a request for something that is no resource, or that is not served.
-const OTHER: About = About { verb: "GET", group: "", version: "", resource: "", subresource: "", scope: "" };
+const OTHER: About = About {
+    verb: "GET",
+    group: Cow::Borrowed(""),
+    version: Cow::Borrowed(""),
+    resource: Cow::Borrowed(""),
+    subresource: "",
+    scope: "",
+};
 
 /// A request, taken apart.
 struct Call {
@@ -205,7 +218,8 @@ impl Call {
             }
             Target::Resource(address) => address,
         };
-        let found = route::find(&self.method, &address, &self.query);
+        let served = server.api.registry.served();
+        let found = route::find(&served, &self.method, &address, &self.query);
         if let Ok(found) = &found {
             *about = found.about();
             *is_long = found.is_long(&self.query);
@@ -213,7 +227,7 @@ impl Call {
         let action = Action::of(&self.method, &address, &self.query);
         // Nothing more is done for those who may not: they could send much that is costly to read.
         if let Ok(action) = action {
-            server.api.authorizer.authorize(&permission::request(&user, action, &address))?;
+            server.api.authorizer.authorize(&permission::request(&served, &user, action, &address))?;
         }
         let limit = self.query.timeout()?.map_or(LONGEST_REQUEST, |asked| asked.min(LONGEST_REQUEST));
         let limit = if limit.is_zero() { LONGEST_REQUEST } else { limit };
@@ -277,9 +291,9 @@ async fn other(
             health::show(&api.health, &texts, query).ok_or_else(route::not_found)
         }
         ["openapi", "v3", ..] => show_schema(server, &texts[2..], query, headers).await,
-        [""] => Ok(reply::value(StatusCode::OK, &server.documents.paths())),
+        [""] => Ok(reply::value(StatusCode::OK, &server.documents().paths())),
         _ => {
-            let document = server.documents.show(path.trim_start_matches('/'), headers)?;
+            let document = server.documents().show(path.trim_start_matches('/'), headers)?;
             document.ok_or_else(route::not_found)
         }
     }

@@ -15,6 +15,7 @@ pub mod path;
 pub mod registry;
 pub mod resources;
 pub mod schema;
+pub mod served;
 pub mod serving;
 mod start;
 pub mod store;

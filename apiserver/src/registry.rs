@@ -25,13 +25,13 @@ pub(crate) mod update;
 mod watch;
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::backend::{Answer, Backend, Reply, Request, Verb};
 use api::resource::SERVICES;
 use api::status::Reason;
 use api::{Clock, Object, Resource, Status};
+use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
@@ -40,9 +40,9 @@ pub(crate) use list::list_exactly;
 
 use crate::auth::Authorizer;
 use crate::auth::tokens::Tokens;
-use crate::builtin::{BUILTINS, Kind};
 use crate::resources::service::allocate::Allocator;
 use crate::resources::service::ranges::Ranges;
+use crate::served::{KindHandle, Served, Version};
 use crate::store::{BEGINNING, Collection, Outcome, Refused, Store, StoreKey, Write};
 use crate::subresources;
 
@@ -56,7 +56,7 @@ pub struct Registry {
     pub(crate) clock: Clock,
     pub(crate) identity: Identity,
     authorizer: Arc<dyn Authorizer>,
-    kinds: BTreeMap<Collection, &'static dyn Kind>,
+    served: ArcSwap<Served>,
     allocator: Allocator,
     /// None if the server has no keys to sign tokens with.
     pub(crate) tokens: Option<Arc<Tokens>>,
@@ -72,10 +72,6 @@ impl Registry {
         authorizer: Arc<dyn Authorizer>,
         tokens: Option<Arc<Tokens>>,
     ) -> Self {
-        let kinds = BUILTINS.iter().map(|kind| {
-            let resource = kind.resource();
-            (Collection::from(resource), *kind)
-        });
         // The revisions of a store go on where those of an earlier process end, and so do its uids.
         let used = store.revision().0 - BEGINNING.0;
         Self {
@@ -83,10 +79,15 @@ impl Registry {
             clock,
             identity: Identity::new(seed.wrapping_add(used)),
             authorizer,
-            kinds: kinds.collect(),
+            served: ArcSwap::from_pointee(Served::builtin()),
             allocator: Allocator::new(ranges),
             tokens,
         }
+    }
+
+    /// What is served now.
+    pub fn served(&self) -> Arc<Served> {
+        self.served.load_full()
     }
 
     /// The store below.
@@ -96,37 +97,47 @@ impl Registry {
 
     async fn answer(&self, request: Request) -> Result<Reply, Status> {
         self.authorizer.authorize(&request)?;
-        let kind = self.kind(&request.resource)?;
+        let version = self.version(&request.resource)?;
         let part = request.subresource;
-        if !part.is_empty() && !kind.definition().has(part) {
+        if !part.is_empty() && !version.kind().definition().has(part) {
             return Err(not_served());
         }
-        let place = Place::new(kind, &request)?;
-        match (request.verb, part) {
-            (Verb::Create(body, options), "token") => self.request_token(&place, body, &options),
+        let other = version.other();
+        let place = Place::new(version, &request)?;
+        let reply = self.carry_out(&place, request.verb).await?;
+        match other {
+            Some(other) => other.show(reply),
+            None => Ok(reply),
+        }
+    }
+
+    async fn carry_out(&self, place: &Place, verb: Verb) -> Result<Reply, Status> {
+        match (verb, place.part) {
+            (Verb::Create(body, options), "token") => self.request_token(place, body, &options),
             (_, "token") => Err(not_allowed()),
-            (Verb::Get, _) => self.get(&place).map(Reply::from),
+            (Verb::Get, _) => self.get(place).map(Reply::from),
             (Verb::List(options), "") => {
-                self.list(&place, options).await.map(|list| Answer::List(list).into())
+                self.list(place, options).await.map(|list| Answer::List(list).into())
             }
-            (Verb::Watch(options), "") => self.watch(&place, options).await.map(Reply::from),
-            (Verb::Create(body, options), "") => self.create(&place, body, &options).await,
-            (Verb::Create(body, options), "binding") => self.bind(&place, body, &options).await,
-            (Verb::Update(body, options), _) => self.replace(&place, body, &options).await,
+            (Verb::Watch(options), "") => self.watch(place, options).await.map(Reply::from),
+            (Verb::Create(body, options), "") => self.create(place, body, &options).await,
+            (Verb::Create(body, options), "binding") => self.bind(place, body, &options).await,
+            (Verb::Update(body, options), _) => self.replace(place, body, &options).await,
             (Verb::Patch(patch, options), part) if part != "finalize" => {
-                self.patch(&place, patch, &options).await
+                self.patch(place, patch, &options).await
             }
-            (Verb::Delete(options), "") => self.delete(&place, &options).await.map(Reply::from),
+            (Verb::Delete(options), "") => self.delete(place, &options).await.map(Reply::from),
             (Verb::DeleteCollection(list, options), "") => {
-                self.delete_collection(&place, list, &options).await.map(Reply::from)
+                self.delete_collection(place, list, &options).await.map(Reply::from)
             }
             _ => Err(not_allowed()),
         }
     }
 
-    fn kind(&self, resource: &Resource) -> Result<&'static dyn Kind, Status> {
-        let kind = self.kinds.get(&Collection::from(resource)).copied();
-        kind.filter(|kind| kind.resource() == resource).ok_or_else(not_served)
+    fn version(&self, resource: &Resource) -> Result<Arc<Version>, Status> {
+        let served = self.served.load();
+        let version = served.version(&resource.group, &resource.plural, &resource.version);
+        version.filter(|version| version.resource() == resource).cloned().ok_or_else(not_served)
     }
 
     fn get(&self, place: &Place) -> Result<Answer, Status> {
@@ -178,14 +189,19 @@ impl Backend for Registry {
 }
 
 /// What a request is about.
+#[derive(Clone)]
 pub(crate) struct Place {
-    pub(crate) kind: &'static dyn Kind,
+    /// The version that was asked for.
+    pub(crate) version: Arc<Version>,
+    /// What does the work, in its own version.
+    pub(crate) kind: KindHandle,
     pub(crate) key: api::Key,
     part: &'static str,
 }
 
 impl Place {
-    fn new(kind: &'static dyn Kind, request: &Request) -> Result<Self, Status> {
+    fn new(version: Arc<Version>, request: &Request) -> Result<Self, Status> {
+        let kind = version.kind_handle();
         let namespaced = kind.resource().namespaced;
         let mut key = request.key.clone();
         if !namespaced {
@@ -198,10 +214,16 @@ impl Place {
                 "an empty namespace may not be set when a resource name is provided",
             ));
         }
-        Ok(Self { kind, key, part: request.subresource })
+        Ok(Self { version, kind, key, part: request.subresource })
     }
 
-    pub(crate) fn resource(&self) -> &'static Resource {
+    /// The same for another object.
+    pub(crate) fn with_key(&self, key: api::Key) -> Self {
+        Self { key, ..self.clone() }
+    }
+
+    /// The names of the kind in its own version, in which its objects are stored and checked.
+    pub(crate) fn resource(&self) -> &Resource {
         self.kind.resource()
     }
 
@@ -214,7 +236,7 @@ impl Place {
     }
 
     pub(crate) fn not_found(&self) -> Status {
-        Status::not_found(self.resource(), &self.key.name)
+        Status::not_found(self.version.resource(), &self.key.name)
     }
 
     /// The JSON does not fit the type of the kind, in a way the schema does not see.

@@ -3,7 +3,8 @@
 use api::Resource;
 use api::resource::PODS;
 
-use crate::builtin::{BUILTINS, Kind};
+use crate::builtin::{Kind, Names};
+use crate::served::Served;
 
 /// The verbs of every kind that is stored.
 const STORED: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -14,9 +15,7 @@ const NAMESPACES: &[&str] = &["create", "delete", "get", "list", "patch", "updat
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub resource: Resource,
-    pub singular: &'static str,
-    pub short_names: &'static [&'static str],
-    pub categories: &'static [&'static str],
+    pub names: Names,
     pub verbs: &'static [&'static str],
     pub parts: Vec<Part>,
 }
@@ -36,7 +35,7 @@ pub(super) fn verbs(kind: &dyn Kind) -> &'static [&'static str] {
 }
 
 /// The subresources of a kind.
-pub(crate) fn parts(kind: &dyn Kind) -> impl Iterator<Item = Part> {
+pub(crate) fn parts(kind: &dyn Kind) -> impl Iterator<Item = Part> + '_ {
     let of_pods = (*kind.resource() == PODS).then_some("log");
     kind.definition().subresources.iter().copied().chain(of_pods).map(part)
 }
@@ -68,23 +67,16 @@ pub(super) const SELF_SUBJECT_ACCESS_REVIEWS: Resource =
 
 /// Everything that is served: groups in the order in which clients prefer them, and resources by their names, which is
 /// how `kubectl get all` lists them.
-pub(super) fn entries(with_usage: bool) -> Vec<Entry> {
-    let stored = BUILTINS.iter().map(|kind| {
-        let definition = kind.definition();
-        Entry {
-            resource: kind.resource().clone(),
-            singular: definition.singular,
-            short_names: definition.short_names,
-            categories: definition.categories,
-            verbs: verbs(*kind),
-            parts: parts(*kind).collect(),
-        }
+pub(super) fn entries(served: &Served, with_usage: bool) -> Vec<Entry> {
+    let stored = served.in_order().map(|version| Entry {
+        resource: version.resource().clone(),
+        names: version.names(),
+        verbs: verbs(version.kind()),
+        parts: parts(version.kind()).collect(),
     });
-    let plain = |resource: Resource, singular: &'static str, verbs: &'static [&'static str]| Entry {
+    let plain = |resource: Resource, singular: &str, verbs: &'static [&'static str]| Entry {
         resource,
-        singular,
-        short_names: &[],
-        categories: &[],
+        names: Names { singular: singular.to_owned(), ..Names::default() },
         verbs,
         parts: Vec::new(),
     };

@@ -1,8 +1,10 @@
 //! Tells clients what is served: the documents of one group each, and the one that holds everything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::{Resource, Status};
+use arc_swap::ArcSwapOption;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,10 +15,36 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::accept::{self, Discovery};
-use super::catalog::{Entry, Part};
+use super::catalog::{self, Entry, Part};
 use super::reply;
+use crate::builtin::Names;
+use crate::served::Served;
 
-/// All discovery documents, made once.
+/// The documents of what is served now; made anew after that changed.
+pub(super) struct Current {
+    with_usage: bool,
+    made: ArcSwapOption<(Arc<Served>, Arc<Documents>)>,
+}
+
+impl Current {
+    pub fn new(with_usage: bool) -> Self {
+        Self { with_usage, made: ArcSwapOption::empty() }
+    }
+
+    /// The documents of what is served.
+    pub fn of(&self, served: &Arc<Served>) -> Arc<Documents> {
+        if let Some(made) = &*self.made.load()
+            && Arc::ptr_eq(&made.0, served)
+        {
+            return made.1.clone();
+        }
+        let documents = Arc::new(Documents::new(&catalog::entries(served, self.with_usage)));
+        self.made.store(Some(Arc::new((served.clone(), documents.clone()))));
+        documents
+    }
+}
+
+/// All discovery documents of one moment.
 pub(super) struct Documents {
     /// By path, such as `apis/apps/v1`.
     legacy: BTreeMap<String, Bytes>,
@@ -155,16 +183,16 @@ fn group_entry(group: &str, versions: &[(&str, Vec<&Entry>)]) -> Value {
 fn resource_list(api_version: &str, entries: &[&Entry]) -> Value {
     let mut resources = Vec::new();
     for entry in entries {
-        let Entry { resource, singular, short_names, categories, verbs, parts } = entry;
+        let Entry { resource, names, verbs, parts } = entry;
         let mut listed = json!({
             "name": resource.plural,
-            "singularName": singular,
+            "singularName": names.singular,
             "namespaced": resource.namespaced,
             "kind": resource.kind,
             "verbs": verbs,
             "storageVersionHash": storage_hash(resource),
         });
-        set_lists(&mut listed, short_names, categories);
+        set_lists(&mut listed, names);
         resources.push(listed);
         for Part { name, verbs, document } in parts {
             let mut listed = json!({
@@ -199,17 +227,17 @@ fn aggregated_group(group: &str, versions: &[(&str, Vec<&Entry>)]) -> Value {
 }
 
 fn aggregated_resource(entry: &Entry) -> Value {
-    let Entry { resource, singular, short_names, categories, verbs, parts } = entry;
+    let Entry { resource, names, verbs, parts } = entry;
     let Resource { group, version, kind, .. } = resource;
     let own = json!({"group": group, "version": version, "kind": kind});
     let mut shown = json!({
         "resource": resource.plural,
         "responseKind": own,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": singular,
+        "singularResource": names.singular,
         "verbs": verbs,
     });
-    set_lists(&mut shown, short_names, categories);
+    set_lists(&mut shown, names);
     let parts: Vec<Value> = parts
         .iter()
         .map(|Part { name, verbs, document }| {
@@ -224,12 +252,12 @@ fn aggregated_resource(entry: &Entry) -> Value {
     shown
 }
 
-fn set_lists(shown: &mut Value, short_names: &[&str], categories: &[&str]) {
-    if !short_names.is_empty() {
-        shown["shortNames"] = short_names.into();
+fn set_lists(shown: &mut Value, names: &Names) {
+    if !names.short_names.is_empty() {
+        shown["shortNames"] = names.short_names.as_slice().into();
     }
-    if !categories.is_empty() {
-        shown["categories"] = categories.into();
+    if !names.categories.is_empty() {
+        shown["categories"] = names.categories.as_slice().into();
     }
 }
 
@@ -251,7 +279,6 @@ fn hash(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::catalog;
     use super::*;
     use http::header::ACCEPT;
     use http_body_util::BodyExt;
@@ -270,7 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_document_tells_of_the_same_resources() {
-        let documents = Documents::new(&catalog::entries(true));
+        let documents = Documents::new(&catalog::entries(&Served::builtin(), true));
         let (_, core) = shown(&documents, "api/v1", "application/json").await;
         let pods = named(&core["resources"], "name", "pods");
         assert_eq!((pods["shortNames"][0].as_str(), pods["kind"].as_str()), (Some("po"), Some("Pod")));
@@ -298,7 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_the_document_is_not_sent_it_again() {
-        let documents = Documents::new(&catalog::entries(false));
+        let documents = Documents::new(&catalog::entries(&Served::builtin(), false));
         let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
         let (response, _) = shown(&documents, "api", accept).await;
         let etag = response.headers()[ETAG].clone();

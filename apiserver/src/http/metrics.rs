@@ -1,5 +1,6 @@
 //! Counts requests under the names Kubernetes gives these figures.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -20,13 +21,14 @@ use super::reply;
 const DURATIONS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
 
-/// What a request was about. Only names that are served stand here, so there is a bounded number of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+/// What a request was about. Only names that are served stand here, so there is a bounded number of these: custom
+/// kinds are made by those who administer the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct About {
     pub verb: &'static str,
-    pub group: &'static str,
-    pub version: &'static str,
-    pub resource: &'static str,
+    pub group: Cow<'static, str>,
+    pub version: Cow<'static, str>,
+    pub resource: Cow<'static, str>,
     pub subresource: &'static str,
     /// `resource`, `namespace` or `cluster`; empty if it was no resource.
     pub scope: &'static str,
@@ -35,9 +37,9 @@ pub(super) struct About {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
     verb: &'static str,
-    group: &'static str,
-    version: &'static str,
-    resource: &'static str,
+    group: Cow<'static, str>,
+    version: Cow<'static, str>,
+    resource: Cow<'static, str>,
     subresource: &'static str,
     scope: &'static str,
     code: u16,
@@ -94,7 +96,7 @@ impl Metrics {
 
     /// Counts an answer. How long those last that go on is no measure of the server.
     pub(super) fn answered(&self, about: &About, code: u16, took: Option<Duration>) {
-        let About { verb, group, version, resource, subresource, scope } = *about;
+        let About { verb, group, version, resource, subresource, scope } = about.clone();
         let answered = Answered { verb, group, version, resource, subresource, scope, code };
         self.requests.get_or_create(&answered).inc();
         if let Some(took) = took {

@@ -9,27 +9,27 @@ use super::catalog;
 use super::path::Address;
 use super::route::Action;
 use crate::builtin::BUILTINS;
+use crate::served::Served;
 
 /// Subresources that clients of Kubernetes know and this server does not have.
 const OTHER_PARTS: [&str; 6] = ["attach", "ephemeralcontainers", "eviction", "exec", "portforward", "proxy"];
 
 /// The request to do something at an address, whether or not there is anything.
-pub(super) fn request(user: &Arc<User>, action: Action, address: &Address) -> Request {
+pub(super) fn request(served: &Served, user: &Arc<User>, action: Action, address: &Address) -> Request {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     Request {
         user: user.clone(),
-        resource: resource(address),
+        resource: resource(served, address),
         key: Key::new(text(&address.namespace), text(&address.name)),
         subresource: part(&address.part),
         verb: action.verb(),
     }
 }
 
-fn resource(address: &Address) -> Resource {
+fn resource(served: &Served, address: &Address) -> Resource {
     let Address { group, version, plural, .. } = address;
-    let known = BUILTINS.iter().map(|kind| kind.resource());
-    let mut known = known.filter(|known| known.group == group.as_str() && known.plural == plural.as_str());
-    known.next().cloned().unwrap_or_else(|| Resource {
+    let known = served.any_version(group, plural).map(|known| known.resource().clone());
+    known.unwrap_or_else(|| Resource {
         group: group.clone().into(),
         version: version.clone().into(),
         plural: plural.clone().into(),

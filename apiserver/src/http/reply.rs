@@ -60,12 +60,16 @@ pub(super) fn failure(status: &Status) -> Response {
 
 /// How objects become a response.
 pub(super) struct View {
-    pub resource: &'static Resource,
     pub layout: Layout,
     pub shape: Shape,
 }
 
 impl View {
+    /// What is shown.
+    pub fn resource(&self) -> &Resource {
+        self.layout.version.resource()
+    }
+
     /// One object.
     pub fn object(&self, code: StatusCode, object: &Object) -> Result<Response, Status> {
         let bytes = match self.shape {
@@ -82,10 +86,10 @@ impl View {
 
     /// A collection.
     pub fn list(&self, list: ObjectList) -> Result<Response, Status> {
-        let (kind, api_version) = (&self.resource.kind, self.resource.api_version());
+        let (kind, api_version) = (self.layout.version.list_kind(), self.resource().api_version());
         Ok(match self.shape {
             Shape::Whole => {
-                let head = list_head(&format!("{kind}List"), &api_version, &list);
+                let head = list_head(&kind, &api_version, &list);
                 json(StatusCode::OK, Body::new(ListBody::new(head, list.items)))
             }
             Shape::Metadata => {

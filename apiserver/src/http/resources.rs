@@ -36,11 +36,10 @@ impl Found {
             return log::answer(server, user, self.key.clone(), query, self.about()).await;
         }
         let shape = accept::shape(headers, query)?;
-        let resource = self.kind.resource();
+        let resource = self.version.resource();
         let now = server.api.clock.now();
         let view = View {
-            resource,
-            layout: Layout { kind: self.kind, is_scale: self.part() == "scale", now },
+            layout: Layout { version: self.version.clone(), is_scale: self.part() == "scale", now },
             shape,
         };
         let request = |verb| Request {

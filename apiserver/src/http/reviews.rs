@@ -83,9 +83,10 @@ fn access(server: &Server, user: &Arc<User>, spec: &Value) -> Result<Value, Stat
                 name: named("name"),
                 part: text(resource, "subresource"),
             };
+            let served = server.api.registry.served();
             let verbs = actions(&text(resource, "verb")).into_iter();
             verbs
-                .map(|action| permission::request(user, action, &address))
+                .map(|action| permission::request(&served, user, action, &address))
                 .try_for_each(|request| authorizer.authorize(&request))
         }
         (Value::Null, path @ Value::Object(_)) => {

@@ -1,5 +1,7 @@
 //! Finds what a path leads to among what is served, and what the method does there.
 
+use std::sync::Arc;
+
 use api::backend::{Body, DeleteOptions, ListOptions, Patch, Verb, WatchOptions, WriteOptions};
 use api::status::Reason;
 use api::{Key, Status};
@@ -10,7 +12,7 @@ use super::catalog::{self, Part};
 use super::metrics::About;
 use super::path::Address;
 use super::query::Query;
-use crate::builtin::{BUILTINS, Kind};
+use crate::served::{Served, Version};
 
 /// What a request is to do, by its method and its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub(super) enum Action {
 
 /// What a request is about, found among what is served.
 pub(super) struct Found {
-    pub kind: &'static dyn Kind,
+    pub version: Arc<Version>,
     pub key: Key,
     part: Option<Part>,
     pub action: Action,
@@ -113,14 +115,15 @@ impl Action {
 }
 
 /// Finds what an address leads to and whether the method is possible there.
-pub(super) fn find(method: &Method, address: &Address, query: &Query) -> Result<Found, Status> {
-    let kind = BUILTINS.iter().find(|kind| {
-        let resource = kind.resource();
-        resource.plural == address.plural.as_str()
-            && resource.group == address.group.as_str()
-            && resource.version == address.version.as_str()
-    });
-    let kind = *kind.ok_or_else(not_found)?;
+pub(super) fn find(
+    served: &Served,
+    method: &Method,
+    address: &Address,
+    query: &Query,
+) -> Result<Found, Status> {
+    let version = served.version(&address.group, &address.plural, &address.version);
+    let version = version.ok_or_else(not_found)?.clone();
+    let kind = version.kind();
     let namespaced = kind.resource().namespaced;
     let fits = match (&address.namespace, &address.name) {
         (Some(_), _) => namespaced,
@@ -141,13 +144,13 @@ pub(super) fn find(method: &Method, address: &Address, query: &Query) -> Result<
         return Err(not_allowed());
     }
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    Ok(Found { kind, key: Key::new(text(&address.namespace), text(&address.name)), part, action })
+    Ok(Found { version, key: Key::new(text(&address.namespace), text(&address.name)), part, action })
 }
 
 impl Found {
     /// What the metrics say of the request.
     pub fn about(&self) -> About {
-        let resource = self.kind.resource();
+        let resource = self.version.resource();
         let scope = match (self.key.name.is_empty(), self.key.namespace.is_empty()) {
             (false, _) => "resource",
             (true, false) => "namespace",
@@ -155,9 +158,9 @@ impl Found {
         };
         About {
             verb: if self.is_log() { "CONNECT" } else { self.action.label() },
-            group: &resource.group,
-            version: &resource.version,
-            resource: &resource.plural,
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            resource: resource.plural.clone(),
             subresource: self.part(),
             scope,
         }
@@ -198,13 +201,14 @@ mod tests {
 
     #[test]
     fn methods_and_paths_become_verbs() {
+        let served = Served::builtin();
         let row = |method: Method, path: &str, expected: &str| {
             let (path, query) = path.split_once('?').unwrap_or((path, ""));
             let Target::Resource(address) = parse(path) else {
                 panic!("{path} is no resource");
             };
-            let found = match find(&method, &address, &Query::parse(Some(query))) {
-                Ok(found) => format!("{} {} {}", found.action.name(), found.kind.resource(), found.key),
+            let found = match find(&served, &method, &address, &Query::parse(Some(query))) {
+                Ok(found) => format!("{} {} {}", found.action.name(), found.version.resource(), found.key),
                 Err(status) => status.code.to_string(),
             };
             assert_eq!(found, expected, "{method} {path}");

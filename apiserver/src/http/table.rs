@@ -1,14 +1,17 @@
 //! Shows objects as kubectl prints them: as rows of a table, or as their metadata alone.
 
+use std::sync::Arc;
+
 use api::backend::ObjectList;
 use api::{Object, Status};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::accept::Include;
 use super::reply::list_metadata;
-use crate::builtin::{Column, Kind};
+use crate::builtin::Column;
 use crate::cells;
+use crate::served::Version;
 
 /// The columns of a scale, which stands for many kinds.
 const SCALE_COLUMNS: &[Column] = &[
@@ -25,9 +28,9 @@ const SCALE_COLUMNS: &[Column] = &[
 ];
 
 /// Which columns a table has.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Layout {
-    pub kind: &'static dyn Kind,
+    pub version: Arc<Version>,
     pub is_scale: bool,
     pub now: Timestamp,
 }
@@ -59,18 +62,16 @@ impl Layout {
     }
 
     fn definitions(&self) -> Vec<Value> {
-        let columns = if self.is_scale { SCALE_COLUMNS } else { self.kind.columns() };
-        let definition = |column: &Column| {
-            let Column { name, kind, format, description, priority } = column;
-            json!({"name": name, "type": kind, "format": format, "description": description, "priority": priority})
-        };
-        columns.iter().map(definition).collect()
+        match self.is_scale {
+            true => SCALE_COLUMNS.iter().map(Column::definition).collect(),
+            false => self.version.kind().column_definitions(),
+        }
     }
 
     fn write_row(&self, text: &mut Vec<u8>, object: &Object, include: Include) -> Result<(), Status> {
         let cells = match self.is_scale {
             true => scale_row(object, self.now),
-            false => self.kind.row(object, self.now).map_err(Status::internal)?,
+            false => self.version.row(object, self.now)?,
         };
         text.extend_from_slice(b"{\"cells\":");
         text.extend_from_slice(Value::from(cells).to_string().as_bytes());

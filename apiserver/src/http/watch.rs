@@ -133,7 +133,7 @@ impl Writer {
         if let Shape::Table(_) = self.view.shape {
             return self.table(revision, &[]);
         }
-        let resource = self.view.resource;
+        let resource = self.view.resource();
         let (kind, api_version) = match self.view.shape {
             Shape::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
             _ => (resource.kind.as_ref(), resource.api_version()),

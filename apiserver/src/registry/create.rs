@@ -20,7 +20,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Reply, Status> {
         let Incoming { mut value, warnings } =
-            decode::object(place.resource(), body, options.field_validation)?;
+            decode::in_version(&place.version, body, options.field_validation)?;
         let place = &self.identify(place, &mut value)?;
         let definition = place.kind.definition();
         place.kind.set_defaults(&mut value);
@@ -79,8 +79,8 @@ impl Registry {
             uid: self.identity.uid(),
             now: event::seconds(self.clock.now()),
         };
-        metadata::identify(value, new, place.kind.definition());
-        Ok(Place { key: Key::new(namespace, name), ..*place })
+        metadata::identify(value, new, &*place.kind);
+        Ok(place.with_key(Key::new(namespace, name)))
     }
 
     fn name_of(&self, place: &Place, namespace: &str, given: &Value) -> Result<String, Status> {

@@ -6,11 +6,35 @@ use api::{Resource, Status};
 use serde_json::Value;
 
 use crate::schema::{self, DecodeError, Decoded, Finding, LARGEST_DEPTH, StrictError};
+use crate::served::Version;
 
 /// An object as it can be stored, and what the user should know about it.
 pub struct Incoming {
     pub value: Value,
     pub warnings: Vec<String>,
+}
+
+/// Reads an object in the version that was asked for, as one of the kind that does the work.
+pub fn in_version(version: &Version, body: Body, validation: FieldValidation) -> Result<Incoming, Status> {
+    let resource = version.resource();
+    let Some(other) = version.other() else {
+        return object(resource, body, validation);
+    };
+    let has_schema = schema::builtin().kind(&resource.group, &resource.version, &resource.kind).is_some();
+    let mut incoming = match has_schema {
+        true => object(resource, body, validation)?,
+        false => {
+            let value = tree(body)?;
+            check_kind(resource, &value)?;
+            Incoming { value, warnings: Vec::new() }
+        }
+    };
+    let name = incoming.value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    other.take_in(&mut incoming.value).map_err(|error| Status::invalid(resource, &name, &[error]))?;
+    match has_schema {
+        true => Ok(incoming),
+        false => object(&other.kind, Body::Value(incoming.value), validation),
+    }
 }
 
 /// Reads an object that must be of this resource.

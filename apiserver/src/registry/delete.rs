@@ -73,7 +73,7 @@ impl Registry {
     ) -> Result<Answer, Status> {
         let mut list = self.list(place, list).await?;
         for item in &mut list.items {
-            let place = Place { key: item.key(), ..*place };
+            let place = place.with_key(item.key());
             match self.delete(&place, options).await {
                 Ok(Answer::Object(object) | Answer::Deleted(object)) => *item = object,
                 Ok(_) => {}

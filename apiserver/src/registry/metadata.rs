@@ -5,7 +5,7 @@ use api::selector::{check_label_key, check_label_value};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::Value;
 
-use crate::builtin::Definition;
+use crate::builtin::{Definition, Kind};
 use crate::names::IMMUTABLE;
 use crate::path::Path;
 use crate::tree;
@@ -38,7 +38,7 @@ pub struct New<'a> {
 }
 
 /// Gives a new object its identity, whatever the user said of it.
-pub fn identify(object: &mut Value, new: New<'_>, definition: &Definition) {
+pub fn identify(object: &mut Value, new: New<'_>, kind: &dyn Kind) {
     let metadata = tree::object(object, "metadata");
     for field in SET_BY_SERVER {
         tree::set(metadata, field, None);
@@ -48,7 +48,7 @@ pub fn identify(object: &mut Value, new: New<'_>, definition: &Definition) {
     tree::set(metadata, "name", given(new.name));
     tree::set(metadata, "uid", Some(new.uid.into()));
     tree::set(metadata, "creationTimestamp", Some(new.now.into()));
-    if !definition.generation.is_empty() {
+    if kind.has_generations() {
         tree::set(metadata, "generation", Some(1.into()));
     }
 }
@@ -75,10 +75,9 @@ pub fn keep_identity(new: &mut Value, old: &Value, errors: &mut Vec<FieldError>)
     }
 }
 
-/// Counts a new generation if one of the fields that make one differs.
-pub fn count_generation(new: &mut Value, old: &Value, definition: &Definition) {
-    let changed = definition.generation.iter().any(|field| new.get(field) != old.get(field));
-    if changed {
+/// Counts a new generation if what makes one differs.
+pub fn count_generation(new: &mut Value, old: &Value, kind: &dyn Kind) {
+    if kind.is_new_generation(new, old) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         tree::set(tree::object(new, "metadata"), "generation", Some(generation.into()));
     }

@@ -1,16 +1,17 @@
 //! Which objects of a collection a list or a watch is about.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use api::selector::{FieldSelector, LabelSelector};
 use api::{Key, Object, Status};
 
 use super::Place;
-use crate::builtin::Kind;
+use crate::served::Version;
 
 /// A choice of objects of one collection.
 pub(super) struct Selection {
-    kind: &'static dyn Kind,
+    version: Arc<Version>,
     pub namespace: String,
     labels: LabelSelector,
     fields: FieldSelector,
@@ -21,19 +22,18 @@ pub(super) struct Selection {
 impl Selection {
     /// The objects at a place that the selectors choose; refuses fields the kind cannot be selected by.
     pub fn new(place: &Place, labels: LabelSelector, fields: FieldSelector) -> Result<Self, Status> {
-        let definition = place.kind.definition();
         for requirement in fields.requirements() {
             let field = requirement.field.as_str();
             let of_all =
                 field == "metadata.name" || field == "metadata.namespace" && place.kind.resource().namespaced;
-            if !of_all && !definition.fields.contains(&field) {
+            if !of_all && !place.version.selects_by(field) {
                 return Err(Status::bad_request(format!("field label not supported: {field}")));
             }
         }
         let asked = Some(&*place.key.name).filter(|name| !name.is_empty()).map(str::to_owned);
         let name = asked.or_else(|| fields.required_value("metadata.name").map(str::to_owned));
         let namespace = place.key.namespace.to_string();
-        Ok(Self { kind: place.kind, namespace, labels, fields, name })
+        Ok(Self { version: place.version.clone(), namespace, labels, fields, name })
     }
 
     /// Whether everything in the namespace is chosen.
@@ -44,7 +44,7 @@ impl Selection {
     /// The only key that can be chosen, if there is one.
     pub fn only_key(&self) -> Option<Key> {
         let name = self.name.as_deref()?;
-        let namespaced = self.kind.resource().namespaced;
+        let namespaced = self.version.resource().namespaced;
         (!namespaced || !self.namespace.is_empty()).then(|| Key::new(self.namespace.as_str(), name))
     }
 
@@ -55,7 +55,7 @@ impl Selection {
             && self.fields.matches(|field| match field {
                 "metadata.name" => Some(Cow::from(object.name())),
                 "metadata.namespace" => Some(Cow::from(object.namespace())),
-                field => self.kind.field(object, field),
+                field => self.version.field(object, field),
             })
     }
 }

@@ -1,5 +1,7 @@
 //! Changes objects: replaced as a whole, or patched, or one of their subresources.
 
+use std::borrow::Cow;
+
 use api::backend::{Answer, Body, FieldValidation, Patch, Reply, WriteOptions};
 use api::status::Reason;
 use api::{Object, Resource, Revision, Status};
@@ -43,7 +45,7 @@ impl Registry {
         body: Body,
         options: &WriteOptions,
     ) -> Result<Reply, Status> {
-        let incoming = decode::object(&document(place), body, options.field_validation)?;
+        let incoming = read(place, body, options.field_validation)?;
         self.change(place, Change::Replace(incoming), options).await
     }
 
@@ -113,7 +115,7 @@ impl Registry {
             // What preparing took away may have a default again.
             place.kind.set_defaults(&mut new);
         }
-        metadata::count_generation(&mut new, old, definition);
+        metadata::count_generation(&mut new, old, &*place.kind);
         let finished = metadata::is_terminating(&new)
             && metadata::finalizers(&new).next().is_none()
             && new["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) == 0
@@ -142,7 +144,15 @@ impl Registry {
 fn document(place: &Place) -> Resource {
     match place.part {
         "scale" => subresources::scale::RESOURCE,
-        _ => place.resource().clone(),
+        _ => place.version.resource().clone(),
+    }
+}
+
+/// Reads what is written at this place.
+fn read(place: &Place, body: Body, validation: FieldValidation) -> Result<Incoming, Status> {
+    match place.part {
+        "scale" => decode::object(&document(place), body, validation),
+        _ => decode::in_version(&place.version, body, validation),
     }
 }
 
@@ -154,13 +164,13 @@ fn requested(
     validation: FieldValidation,
 ) -> Result<Incoming, Status> {
     let seen = || match place.part {
-        "scale" => subresources::scale::of_value(old),
-        _ => old.clone(),
+        "scale" => Cow::Owned(subresources::scale::of_value(old)),
+        _ => in_version(place, old),
     };
     // The rest is not changed here, and copying it is most of the work.
     let changeable = || match place.part {
-        "status" => only(old, &["apiVersion", "kind", "metadata", "status"]),
-        _ => seen(),
+        "status" => only(&seen(), &["apiVersion", "kind", "metadata", "status"]),
+        _ => seen().into_owned(),
     };
     let without_rest = |mut document| {
         if place.part == "status" {
@@ -178,15 +188,28 @@ fn requested(
             without_rest(document)
         }
         Change::Strategic(tree) => {
-            let resource = document(place);
-            let of = schema::builtin().kind(&resource.group, &resource.version, &resource.kind);
+            let known = |of: &Resource| schema::builtin().kind(&of.group, &of.version, &of.kind);
+            // The lists of an older version have the keys they have today.
+            let of = known(&document(place)).or_else(|| known(place.resource()));
             // Kubernetes' answer too for a kind without a schema in the program.
             let of = of.ok_or_else(|| Status::new(Reason::UnsupportedMediaType, NO_STRATEGY))?;
             without_rest(patch::strategic::merge(changeable(), tree.clone(), of).map_err(not_patched)?)
         }
-        Change::Operations(operations) => patch::apply_operations(seen(), operations).map_err(not_patched)?,
+        Change::Operations(operations) => {
+            patch::apply_operations(seen().into_owned(), operations).map_err(not_patched)?
+        }
     };
-    decode::object(&document(place), Body::Value(patched), validation)
+    read(place, Body::Value(patched), validation)
+}
+
+/// The object in the version that was asked for.
+fn in_version<'a>(place: &Place, object: &'a Value) -> Cow<'a, Value> {
+    let Some(other) = place.version.other() else {
+        return Cow::Borrowed(object);
+    };
+    let mut object = object.clone();
+    other.bring_out(&mut object);
+    Cow::Owned(object)
 }
 
 fn not_patched(error: PatchError) -> Status {
