@@ -1,11 +1,20 @@
-//! What the cluster adds to objects and forbids, beyond what their kinds say of themselves.
+//! The admission chain: what the cluster adds to objects and forbids, beyond what their kinds say of themselves.
+//!
+//! A change passes the chain twice. First those who may change the object look at it, in the order of [`PLUGINS`]; later,
+//! when it was prepared and checked, those who only agree or refuse. Both times built-in plugins are plain functions.
+
+#![allow(dead_code, reason = "webhooks and policies read the rest")]
 
 mod namespace_lifecycle;
 mod pods;
 mod service_account;
 
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use api::backend::{DeleteOptions, User, WriteOptions};
 use api::resource::PODS;
-use api::{Key, Resource, Status};
+use api::{Clock, Key, Resource, Status};
 use serde_json::Value;
 
 use crate::registry::Identity;
@@ -13,27 +22,213 @@ use crate::store::Store;
 
 pub use namespace_lifecycle::check_namespace;
 
-/// What admission looks at besides the object.
+/// What is done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is added.
+    Create,
+    /// It, or a subresource of it, is changed.
+    Update,
+    /// It is to be deleted.
+    Delete,
+    /// Somebody connects to it.
+    Connect,
+}
+
+/// How it is done, as the caller said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Options<'a> {
+    /// Added.
+    Create(&'a WriteOptions),
+    /// Replaced.
+    Update(&'a WriteOptions),
+    /// Patched.
+    Patch(&'a WriteOptions),
+    /// Deleted.
+    Delete(&'a DeleteOptions),
+    /// Connected to; the object with the options, such as PodExecOptions, is the object of the request.
+    Connect,
+}
+
+/// Makes a changed tree an object of its kind again: fields nobody knows are dropped, defaults are set.
+pub(crate) type Complete<'a> = &'a (dyn Fn(Value) -> Result<Value, Status> + Send + Sync);
+
+/// What is to happen.
+pub(crate) struct Attributes<'a> {
+    /// Who asks.
+    pub user: &'a User,
+    /// The resource in the version of the request.
+    pub resource: &'a Resource,
+    /// The part of the object; empty for all of it.
+    pub subresource: &'a str,
+    /// Where the object is or is to be.
+    pub key: &'a Key,
+    /// What is done.
+    pub operation: Operation,
+    /// How.
+    pub options: Options<'a>,
+    /// The object, or the document that stands for its subresource, in its next state; none if it is deleted.
+    pub object: Option<&'a mut Value>,
+    /// The state before, if there was one.
+    pub old: Option<&'a Value>,
+    /// Makes the object whole after others changed it.
+    pub complete: Complete<'a>,
+}
+
+impl Attributes<'_> {
+    /// Whether nothing will be stored.
+    pub fn is_dry_run(&self) -> bool {
+        match self.options {
+            Options::Create(options) | Options::Update(options) | Options::Patch(options) => options.dry_run,
+            Options::Delete(options) => options.dry_run,
+            Options::Connect => false,
+        }
+    }
+
+    /// Whether this is done to whole objects of this resource, in whatever version.
+    pub fn is_of(&self, resource: &Resource) -> bool {
+        self.subresource.is_empty()
+            && self.resource.plural == resource.plural
+            && self.resource.group == resource.group
+    }
+}
+
+/// What was found on the way.
+#[derive(Default)]
+pub(crate) struct Findings {
+    /// Sentences for the user.
+    pub warnings: Vec<String>,
+    /// What is noted of the request besides.
+    pub annotations: BTreeMap<String, String>,
+    /// Held until the change is stored or refused, such as a reservation.
+    pub holds: Vec<Box<dyn Any + Send>>,
+    /// Whether policies or webhooks changed the object.
+    pub changed: bool,
+}
+
+/// What plugins look at besides the object.
 pub(crate) struct Surroundings<'a> {
     /// What there is.
     pub store: &'a Store,
     /// Names what is added.
     pub identity: &'a Identity,
+    /// The clock of the process.
+    pub clock: &'a Clock,
     /// Whether the server issues tokens, so that pods can be given one.
     pub issues_tokens: bool,
 }
 
-/// Adds what the cluster adds to a new object that is to be at `key`, or refuses it.
-pub(crate) fn admit_new(
-    around: &Surroundings<'_>,
-    resource: &Resource,
-    key: &Key,
-    object: &mut Value,
+type Mutate = fn(&Surroundings<'_>, &mut Attributes<'_>, &mut Findings) -> Result<(), Status>;
+type Validate = fn(&Surroundings<'_>, &Attributes<'_>, &mut Findings) -> Result<(), Status>;
+
+/// A station of the chain that is built in.
+struct Plugin {
+    /// As Kubernetes calls it.
+    name: &'static str,
+    /// When it is asked.
+    operations: &'static [Operation],
+    /// Adds to the object, or refuses it.
+    mutate: Option<Mutate>,
+    /// Agrees, or refuses.
+    validate: Option<Validate>,
+}
+
+impl Plugin {
+    const fn mutating(name: &'static str, operations: &'static [Operation], mutate: Mutate) -> Self {
+        Self { name, operations, mutate: Some(mutate), validate: None }
+    }
+}
+
+/// The built-in stations in Kubernetes' order. Policies and webhooks stand before those of [`LAST`].
+const PLUGINS: &[Plugin] = &[
+    Plugin::mutating("NamespaceLifecycle", &[Operation::Create], |around, attributes, _| {
+        check_namespace(around.store, attributes.resource, attributes.key)
+    }),
+    Plugin::mutating("ServiceAccount", &[Operation::Create], |around, attributes, _| {
+        on_pod(attributes, |resource, key, pod| service_account::admit(around, resource, key, pod))
+    }),
+    Plugin::mutating("Priority", &[Operation::Create], |_, attributes, _| {
+        on_pod(attributes, |_, _, pod| {
+            pods::set_priority(pod);
+            Ok(())
+        })
+    }),
+    Plugin::mutating("DefaultTolerationSeconds", &[Operation::Create], |_, attributes, _| {
+        on_pod(attributes, |_, _, pod| {
+            pods::tolerate_node_failures(pod);
+            Ok(())
+        })
+    }),
+];
+
+/// The built-in stations after policies and webhooks.
+const LAST: &[Plugin] = &[];
+
+fn on_pod(
+    attributes: &mut Attributes<'_>,
+    admit: impl FnOnce(&Resource, &Key, &mut Value) -> Result<(), Status>,
 ) -> Result<(), Status> {
-    if *resource == PODS {
-        service_account::admit(around, resource, key, object)?;
-        pods::tolerate_node_failures(object);
-        pods::set_priority(object);
+    if !attributes.is_of(&PODS) {
+        return Ok(());
+    }
+    match &mut attributes.object {
+        Some(pod) => admit(attributes.resource, attributes.key, pod),
+        None => Ok(()),
+    }
+}
+
+/// Asks those who may change the object.
+pub(crate) async fn mutate(
+    around: &Surroundings<'_>,
+    attributes: &mut Attributes<'_>,
+    findings: &mut Findings,
+) -> Result<(), Status> {
+    ask_mutating(PLUGINS, around, attributes, findings)?;
+    ask_mutating(LAST, around, attributes, findings)
+}
+
+/// Asks those who agree to the object as it is to be stored, or refuse it.
+pub(crate) async fn validate(
+    around: &Surroundings<'_>,
+    attributes: &Attributes<'_>,
+    findings: &mut Findings,
+) -> Result<(), Status> {
+    ask_validating(PLUGINS, around, attributes, findings)?;
+    ask_validating(LAST, around, attributes, findings)
+}
+
+fn ask_mutating(
+    plugins: &[Plugin],
+    around: &Surroundings<'_>,
+    attributes: &mut Attributes<'_>,
+    findings: &mut Findings,
+) -> Result<(), Status> {
+    for plugin in asked(plugins, attributes.operation) {
+        if let Some(mutate) = plugin.mutate {
+            mutate(around, attributes, findings).inspect_err(|status| note(plugin, status))?;
+        }
     }
     Ok(())
+}
+
+fn ask_validating(
+    plugins: &[Plugin],
+    around: &Surroundings<'_>,
+    attributes: &Attributes<'_>,
+    findings: &mut Findings,
+) -> Result<(), Status> {
+    for plugin in asked(plugins, attributes.operation) {
+        if let Some(validate) = plugin.validate {
+            validate(around, attributes, findings).inspect_err(|status| note(plugin, status))?;
+        }
+    }
+    Ok(())
+}
+
+fn asked(plugins: &[Plugin], operation: Operation) -> impl Iterator<Item = &Plugin> {
+    plugins.iter().filter(move |plugin| plugin.operations.contains(&operation))
+}
+
+fn note(plugin: &Plugin, status: &Status) {
+    tracing::debug!(plugin = plugin.name, %status, "refused");
 }

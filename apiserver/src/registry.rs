@@ -6,14 +6,16 @@
 //! 3. project: a subresource changes its part only                  `update`, `subresources`
 //! 4. preconditions: uid and resourceVersion, if the caller said    `update`, `delete`
 //! 5. defaults: what the user left out                              `Builtin::set_defaults`
-//! 6. admission: what the cluster adds or forbids                   `admission`
+//! 6. admission: what the cluster adds or forbids                   `admission`, `admit`
 //! 7. prepare: what only the server may set                         `Builtin::prepare_*`, `metadata`
 //! 8. validate: every mistake at once, with its field               `Builtin::check*`, `metadata`
-//! 9. commit, expecting the revision the change was decided on      `store`
+//! 9. admission again: those who only agree or refuse               `admission`, `admit`
+//! 10. commit, expecting the revision the change was decided on     `store`
 //!
 //! Between reading the current state and the commit there is no lock. If another write came first, the steps from 3 on
 //! are repeated on the new state, a bounded number of times; a caller who named a revision gets a conflict in step 4.
 
+mod admit;
 mod create;
 pub(crate) mod decode;
 mod delete;
@@ -27,7 +29,7 @@ mod watch;
 use std::any::Any;
 use std::sync::Arc;
 
-use api::backend::{Answer, Backend, Reply, Request, Verb};
+use api::backend::{Answer, Backend, Reply, Request, User, Verb};
 use api::resource::SERVICES;
 use api::status::Reason;
 use api::{Clock, Object, Resource, Status};
@@ -113,7 +115,7 @@ impl Registry {
 
     async fn carry_out(&self, place: &Place, verb: Verb) -> Result<Reply, Status> {
         match (verb, place.part) {
-            (Verb::Create(body, options), "token") => self.request_token(place, body, &options),
+            (Verb::Create(body, options), "token") => self.request_token(place, body, &options).await,
             (_, "token") => Err(not_allowed()),
             (Verb::Get, _) => self.get(place).map(Reply::from),
             (Verb::List(options), "") => {
@@ -126,9 +128,9 @@ impl Registry {
             (Verb::Patch(patch, options), part) if part != "finalize" => {
                 self.patch(place, patch, &options).await
             }
-            (Verb::Delete(options), "") => self.delete(place, &options).await.map(Reply::from),
+            (Verb::Delete(options), "") => self.delete(place, &options).await,
             (Verb::DeleteCollection(list, options), "") => {
-                self.delete_collection(place, list, &options).await.map(Reply::from)
+                self.delete_collection(place, list, &options).await
             }
             _ => Err(not_allowed()),
         }
@@ -191,6 +193,8 @@ impl Backend for Registry {
 /// What a request is about.
 #[derive(Clone)]
 pub(crate) struct Place {
+    /// Who asks.
+    pub(crate) user: Arc<User>,
     /// The version that was asked for.
     pub(crate) version: Arc<Version>,
     /// What does the work, in its own version.
@@ -214,7 +218,7 @@ impl Place {
                 "an empty namespace may not be set when a resource name is provided",
             ));
         }
-        Ok(Self { version, kind, key, part: request.subresource })
+        Ok(Self { user: Arc::clone(&request.user), version, kind, key, part: request.subresource })
     }
 
     /// The same for another object.

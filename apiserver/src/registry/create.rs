@@ -1,16 +1,22 @@
 //! Adds objects.
 
+use std::any::Any;
+
 use api::backend::{Answer, Body, Reply, WriteOptions};
 use api::{Key, Status, event};
 use serde_json::Value;
 
 use super::decode::{self, Incoming};
 use super::{Place, Registry, metadata};
+use crate::admission::{self, Findings, Options};
 use crate::store::{Draft, Expected, Next, Refused, Write};
-use crate::{admission, tree};
+use crate::tree;
 
 /// So many endings of a generated name are tried before one that is taken is an error.
 const NAME_ATTEMPTS: usize = 8;
+
+/// Something held.
+type Hold = Box<dyn Any + Send>;
 
 impl Registry {
     pub(super) async fn create(
@@ -19,12 +25,14 @@ impl Registry {
         body: Body,
         options: &WriteOptions,
     ) -> Result<Reply, Status> {
-        let Incoming { mut value, warnings } =
+        let Incoming { mut value, mut warnings } =
             decode::in_version(&place.version, body, options.field_validation)?;
         let place = &self.identify(place, &mut value)?;
         let definition = place.kind.definition();
         place.kind.set_defaults(&mut value);
-        self.admit(place, &mut value)?;
+        let mut findings = Findings::default();
+        let how = Options::Create(options);
+        self.admit(place, how, &mut value, None, &mut findings).await?;
         if definition.has("status") && !definition.status_at_create {
             tree::set(&mut value, "status", None);
         }
@@ -37,6 +45,9 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(place.resource(), &place.key.name, &errors));
         }
+        self.agree(place, how, &mut value, None, &mut findings).await?;
+        warnings.append(&mut findings.warnings);
+        // It may have gone while others were asked.
         admission::check_namespace(&self.store, place.resource(), &place.key)?;
         let key = place.store_key();
         if options.dry_run {
@@ -47,22 +58,13 @@ impl Registry {
             return Ok(Reply { answer: Answer::Object(object), warnings });
         }
         let draft = Draft::new(&value, checked.metadata).with_finish(checked.finish);
+        let hold = held(hold, findings.holds);
         let write = Write { key, expected: Expected::Absent, next: Next::Put(draft), hold };
         match self.commit(write).await {
             Ok(object) => Ok(Reply { answer: Answer::Object(object), warnings }),
             Err(Refused::Conflict(_)) => Err(Status::already_exists(place.resource(), &place.key.name)),
             Err(refused) => Err(place.refused(&refused)),
         }
-    }
-
-    /// Adds what the cluster adds, or refuses the object.
-    fn admit(&self, place: &Place, value: &mut Value) -> Result<(), Status> {
-        let around = admission::Surroundings {
-            store: &self.store,
-            identity: &self.identity,
-            issues_tokens: self.tokens.is_some(),
-        };
-        admission::admit_new(&around, place.resource(), &place.key, value)
     }
 
     /// Finds out where the object is to be, and gives it its identity.
@@ -108,6 +110,12 @@ impl Registry {
         }
         name
     }
+}
+
+/// Everything that is held until a change is stored or refused.
+pub(super) fn held(hold: Option<Hold>, mut others: Vec<Hold>) -> Option<Hold> {
+    others.extend(hold);
+    if others.len() > 1 { Some(Box::new(others)) } else { others.pop() }
 }
 
 fn namespace_of(place: &Place, given: &Value) -> Result<String, Status> {

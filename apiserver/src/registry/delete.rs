@@ -1,6 +1,6 @@
 //! Deletes objects: at once, or after their grace and their finalizers.
 
-use api::backend::{Answer, DeleteOptions, ListOptions, Propagation};
+use api::backend::{Answer, DeleteOptions, ListOptions, Propagation, Reply};
 use api::resource::{NAMESPACES, PODS};
 use api::{Object, Status, clock, event};
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::update::check_uid;
 use super::{ATTEMPTS, Place, Registry, metadata};
+use crate::admission::Findings;
 use crate::resources::{namespace, pod};
 use crate::store::{Draft, Expected, Next, Refused, Write};
 use crate::tree;
@@ -31,11 +32,24 @@ enum Step {
 }
 
 impl Registry {
-    pub(super) async fn delete(&self, place: &Place, options: &DeleteOptions) -> Result<Answer, Status> {
+    pub(super) async fn delete(&self, place: &Place, options: &DeleteOptions) -> Result<Reply, Status> {
+        let mut findings = Findings::default();
+        let answer = self.delete_admitted(place, options, &mut findings).await?;
+        Ok(Reply { answer, warnings: findings.warnings })
+    }
+
+    async fn delete_admitted(
+        &self,
+        place: &Place,
+        options: &DeleteOptions,
+        findings: &mut Findings,
+    ) -> Result<Answer, Status> {
         for _ in 0..ATTEMPTS {
             let current = self.current(place)?;
             check_preconditions(place, options, &current)?;
             let old: Value = serde_json::from_slice(current.json()).map_err(|error| place.unfit(&error))?;
+            *findings = Findings::default();
+            self.admit_deletion(place, options, &old, findings).await?;
             let step = next_step(place, &old, options, self.clock.now());
             let expected = Expected::At(current.revision());
             let write = |next| Write { key: place.store_key(), expected, next, hold: None };
@@ -70,18 +84,23 @@ impl Registry {
         place: &Place,
         list: ListOptions,
         options: &DeleteOptions,
-    ) -> Result<Answer, Status> {
+    ) -> Result<Reply, Status> {
+        let mut warnings = Vec::new();
         let mut list = self.list(place, list).await?;
         for item in &mut list.items {
             let place = place.with_key(item.key());
             match self.delete(&place, options).await {
-                Ok(Answer::Object(object) | Answer::Deleted(object)) => *item = object,
-                Ok(_) => {}
+                Ok(reply) => {
+                    if let Answer::Object(object) | Answer::Deleted(object) = reply.answer {
+                        *item = object;
+                    }
+                    warnings.extend(reply.warnings);
+                }
                 Err(status) if status.is_not_found() => {}
                 Err(status) => return Err(status),
             }
         }
-        Ok(Answer::List(list))
+        Ok(Reply { answer: Answer::List(list), warnings })
     }
 }
 

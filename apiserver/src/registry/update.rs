@@ -7,8 +7,10 @@ use api::status::Reason;
 use api::{Object, Resource, Revision, Status};
 use serde_json::Value;
 
+use super::create::held;
 use super::decode::{self, Incoming};
 use super::{ATTEMPTS, Place, Registry, metadata};
+use crate::admission::{Findings, Options};
 use crate::builtin::Checked;
 use crate::patch::strategic::Refusal;
 use crate::patch::{self, PatchError};
@@ -65,16 +67,24 @@ impl Registry {
 
     /// Decides on the newest state and commits, until no other write comes between.
     async fn change(&self, place: &Place, change: Change, options: &WriteOptions) -> Result<Reply, Status> {
+        let how = match change {
+            Change::Replace(_) => Options::Update(options),
+            _ => Options::Patch(options),
+        };
         for _ in 0..ATTEMPTS {
             let current = self.current(place)?;
             let old: Value = serde_json::from_slice(current.json()).map_err(|error| place.unfit(&error))?;
-            let Incoming { value: given, warnings } =
+            let Incoming { value: given, mut warnings } =
                 requested(place, &change, &old, options.field_validation)?;
             check_preconditions(place, &given, &current)?;
-            let Some(decided) = self.decide(place, given, &old, &current)? else {
+            let mut findings = Findings::default();
+            let decided = self.decide(place, how, given, &old, &current, &mut findings).await?;
+            warnings.append(&mut findings.warnings);
+            let Some(decided) = decided else {
                 return Ok(Reply { answer: shown(place, current)?, warnings });
             };
             let Decided { new, checked, removed, hold } = decided;
+            let hold = held(hold, findings.holds);
             if options.dry_run {
                 let object = Draft::preview(&new, checked.metadata);
                 return Ok(Reply { answer: shown(place, object)?, warnings });
@@ -98,19 +108,35 @@ impl Registry {
     }
 
     /// The next state; none if nothing changes.
-    fn decide(
+    async fn decide(
         &self,
         place: &Place,
-        given: Value,
+        how: Options<'_>,
+        mut given: Value,
         old: &Value,
         current: &Object,
+        findings: &mut Findings,
     ) -> Result<Option<Decided>, Status> {
         let definition = place.kind.definition();
         let mut errors = Vec::new();
+        let is_scale = place.part == "scale";
+        let shown = is_scale.then(|| subresources::scale::of_value(old));
+        if is_scale {
+            self.admit(place, how, &mut given, shown.as_ref(), findings).await?;
+        }
+        let mut wanted = shown.is_some().then(|| given.clone());
         let mut new = project(place, given, old)?;
         metadata::keep_identity(&mut new, old, &mut errors);
         if place.part.is_empty() {
             place.kind.set_defaults(&mut new);
+        }
+        if !is_scale {
+            self.admit(place, how, &mut new, Some(old), findings).await?;
+        }
+        if findings.changed && !is_scale {
+            new = project(place, new, old)?;
+        }
+        if place.part.is_empty() {
             place.kind.prepare_update(&mut new, old);
             // What preparing took away may have a default again.
             place.kind.set_defaults(&mut new);
@@ -121,6 +147,14 @@ impl Registry {
             && new["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) == 0
             && !place.kind.is_held(&new);
         if new == *old && errors.is_empty() && !finished {
+            self.agree(
+                place,
+                how,
+                wanted.as_mut().unwrap_or(&mut new),
+                shown.as_ref().or(Some(old)),
+                findings,
+            )
+            .await?;
             return Ok(None);
         }
         let hold = self.allocate(place, &mut new, Some(old))?;
@@ -136,6 +170,8 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(place.resource(), &place.key.name, &errors));
         }
+        self.agree(place, how, wanted.as_mut().unwrap_or(&mut new), shown.as_ref().or(Some(old)), findings)
+            .await?;
         Ok(Some(Decided { new, checked, removed: finished, hold }))
     }
 }

@@ -5,11 +5,13 @@ use api::field::FieldError;
 use api::{Resource, Status, event};
 use serde_json::{Value, json};
 
+use crate::admission::Findings;
 use crate::registry::{ATTEMPTS, Place, Registry, decode, metadata, update};
 use crate::store::{Draft, Expected, Next, Refused, Write};
 use crate::tree;
 
-const RESOURCE: Resource = Resource::new("", "v1", "bindings", "Binding", true);
+/// The document of the subresource.
+pub const RESOURCE: Resource = Resource::new("", "v1", "bindings", "Binding", true);
 
 /// How messages name the subresource.
 const PODS_BINDING: Resource = Resource::new("", "v1", "pods/binding", "Binding", true);
@@ -22,7 +24,10 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Reply, Status> {
         let incoming = decode::object(&RESOURCE, body, options.field_validation)?;
-        let binding = incoming.value;
+        let mut binding = incoming.value;
+        let mut findings = Findings::default();
+        self.admit_document(place, options, &mut binding, &mut findings).await?;
+        let warnings: Vec<String> = incoming.warnings.into_iter().chain(findings.warnings).collect();
         let target = target(place, &binding)?;
         for _ in 0..ATTEMPTS {
             let current = self.current(place)?;
@@ -41,7 +46,7 @@ impl Registry {
             let write = Write { key: place.store_key(), expected, next: Next::Put(draft), hold: None };
             match self.commit(write).await {
                 Ok(object) => {
-                    return Ok(Reply { answer: Answer::Object(object), warnings: incoming.warnings });
+                    return Ok(Reply { answer: Answer::Object(object), warnings });
                 }
                 Err(Refused::Conflict(Some(_))) => {}
                 Err(refused) => return Err(place.refused(&refused)),

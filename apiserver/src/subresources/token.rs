@@ -9,6 +9,7 @@ use api::status::Reason;
 use api::{Key, Object, Resource, Status, event};
 use serde_json::{Value, json};
 
+use crate::admission::Findings;
 use crate::auth::tokens::{Bound, Grant, ISSUER, Reference, Tokens};
 use crate::registry::{Place, Registry, decode};
 use crate::store::{Collection, StoreKey};
@@ -36,7 +37,7 @@ struct Named<'a> {
 }
 
 impl Registry {
-    pub(crate) fn request_token(
+    pub(crate) async fn request_token(
         &self,
         place: &Place,
         body: Body,
@@ -52,6 +53,9 @@ impl Registry {
         if spec["audiences"].as_array().is_none_or(Vec::is_empty) {
             tree::set(spec, "audiences", Some(json!([ISSUER])));
         }
+        let mut findings = Findings::default();
+        self.admit_document(place, options, &mut request, &mut findings).await?;
+        let spec = tree::object(&mut request, "spec");
         let lifetime = lifetime(place, spec)?;
         let grant = Grant {
             namespace: place.key.namespace.to_string(),
@@ -74,7 +78,8 @@ impl Registry {
         tree::set(&mut request, "apiVersion", Some(RESOURCE.api_version().into()));
         tree::set(&mut request, "kind", Some((*RESOURCE.kind).into()));
         let answer = Object::from_value(request).map_err(Status::internal)?;
-        Ok(Reply { answer: Answer::Object(answer), warnings: incoming.warnings })
+        let warnings = incoming.warnings.into_iter().chain(findings.warnings).collect();
+        Ok(Reply { answer: Answer::Object(answer), warnings })
     }
 
     fn tokens(&self) -> Result<&Tokens, Status> {

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use api::Clock;
 use api::resource::PODS;
+use jiff::Timestamp;
 
 use super::*;
 use crate::registry::Identity;
@@ -11,7 +13,12 @@ use crate::store::Store;
 /// The specification after admission on a server that issues tokens and knows no accounts.
 fn admitted(spec: Value) -> Value {
     let (store, identity) = (Store::in_memory().unwrap(), Identity::new(1));
-    let around = Surroundings { store: &store, identity: &identity, issues_tokens: true };
+    let around = Surroundings {
+        store: &store,
+        identity: &identity,
+        clock: &Clock::virtual_from(Timestamp::UNIX_EPOCH),
+        issues_tokens: true,
+    };
     let mut pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
     admit(&around, &PODS, &Key::new("default", "p"), &mut pod).unwrap();
     pod["spec"].take()
@@ -58,7 +65,12 @@ async fn no_token_is_mounted_where_none_is_wanted() {
 #[tokio::test(start_paused = true)]
 async fn pods_of_nodes_themselves_have_no_account() {
     let (store, identity) = (Store::in_memory().unwrap(), Identity::new(1));
-    let around = Surroundings { store: &store, identity: &identity, issues_tokens: true };
+    let around = Surroundings {
+        store: &store,
+        identity: &identity,
+        clock: &Clock::virtual_from(Timestamp::UNIX_EPOCH),
+        issues_tokens: true,
+    };
     let mirror = json!({"metadata": {"annotations": {MIRROR: "x"}}, "spec": {"containers": [{"name": "a"}]}});
     let mut pod = mirror.clone();
     admit(&around, &PODS, &Key::new("default", "p"), &mut pod).unwrap();

@@ -1,0 +1,140 @@
+//! Takes requests through the admission chain.
+
+use std::sync::Arc;
+
+use api::backend::{Body, DeleteOptions, FieldValidation, User, WriteOptions};
+use api::{Key, Resource, Status};
+use serde_json::Value;
+
+use super::{Place, Registry, decode};
+use crate::admission::{self, Attributes, Findings, Operation, Options, Surroundings};
+use crate::subresources::{binding, scale, token};
+
+impl Registry {
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            store: &self.store,
+            identity: &self.identity,
+            clock: &self.clock,
+            issues_tokens: self.tokens.is_some(),
+        }
+    }
+
+    /// Asks those who may change a new state, or the document that stands for a subresource.
+    pub(crate) async fn admit(
+        &self,
+        place: &Place,
+        options: Options<'_>,
+        object: &mut Value,
+        old: Option<&Value>,
+        findings: &mut Findings,
+    ) -> Result<(), Status> {
+        let complete = |value| complete(place, value);
+        let mut attributes =
+            Attributes { object: Some(object), old, complete: &complete, ..about(place, options) };
+        admission::mutate(&self.surroundings(), &mut attributes, findings).await
+    }
+
+    /// Asks those who agree to a new state or refuse it.
+    pub(crate) async fn agree(
+        &self,
+        place: &Place,
+        options: Options<'_>,
+        object: &mut Value,
+        old: Option<&Value>,
+        findings: &mut Findings,
+    ) -> Result<(), Status> {
+        let attributes = Attributes { object: Some(object), old, ..about(place, options) };
+        admission::validate(&self.surroundings(), &attributes, findings).await
+    }
+
+    /// Takes a document about an object, such as a binding, through the whole chain.
+    pub(crate) async fn admit_document(
+        &self,
+        place: &Place,
+        options: &WriteOptions,
+        document: &mut Value,
+        findings: &mut Findings,
+    ) -> Result<(), Status> {
+        self.admit(place, Options::Create(options), document, None, findings).await?;
+        self.agree(place, Options::Create(options), document, None, findings).await
+    }
+
+    /// Takes the deletion of an object through the whole chain.
+    pub(crate) async fn admit_deletion(
+        &self,
+        place: &Place,
+        options: &DeleteOptions,
+        old: &Value,
+        findings: &mut Findings,
+    ) -> Result<(), Status> {
+        let mut attributes = Attributes { old: Some(old), ..about(place, Options::Delete(options)) };
+        let around = self.surroundings();
+        admission::mutate(&around, &mut attributes, findings).await?;
+        admission::validate(&around, &attributes, findings).await
+    }
+
+    /// Takes a connection, such as by exec, through the whole chain; answers with warnings for the user.
+    ///
+    /// `options` is the object with its parameters, such as PodExecOptions.
+    pub async fn admit_connection(
+        &self,
+        user: &Arc<User>,
+        resource: &Resource,
+        subresource: &'static str,
+        key: &Key,
+        options: &mut Value,
+    ) -> Result<Vec<String>, Status> {
+        let mut findings = Findings::default();
+        let mut attributes = Attributes {
+            user,
+            resource,
+            subresource,
+            key,
+            operation: Operation::Connect,
+            options: Options::Connect,
+            object: Some(options),
+            old: None,
+            complete: &Ok,
+        };
+        let around = self.surroundings();
+        admission::mutate(&around, &mut attributes, &mut findings).await?;
+        admission::validate(&around, &attributes, &mut findings).await?;
+        Ok(findings.warnings)
+    }
+}
+
+/// What is to happen at a place, without the states.
+fn about<'a>(place: &'a Place, options: Options<'a>) -> Attributes<'a> {
+    Attributes {
+        user: &place.user,
+        resource: place.resource(),
+        subresource: place.part,
+        key: &place.key,
+        operation: match options {
+            Options::Create(_) => Operation::Create,
+            Options::Update(_) | Options::Patch(_) => Operation::Update,
+            Options::Delete(_) => Operation::Delete,
+            Options::Connect => Operation::Connect,
+        },
+        options,
+        object: None,
+        old: None,
+        complete: &Ok,
+    }
+}
+
+/// What others made of an object, as an object of its kind.
+fn complete(place: &Place, value: Value) -> Result<Value, Status> {
+    let resource = match place.part {
+        "binding" => &binding::RESOURCE,
+        "scale" => &scale::RESOURCE,
+        "token" => &token::RESOURCE,
+        _ => place.resource(),
+    };
+    let mut value = decode::object(resource, Body::Value(value), FieldValidation::Ignore)?.value;
+    if place.part.is_empty() {
+        place.kind.set_defaults(&mut value);
+    }
+    Ok(value)
+}
