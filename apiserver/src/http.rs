@@ -290,6 +290,7 @@ async fn other(
         ["healthz" | "livez" | "readyz", ..] => {
             health::show(&api.health, &texts, query).ok_or_else(route::not_found)
         }
+        ["openapi", "v2"] => show_legacy_schema(server, headers).await,
         ["openapi", "v3", ..] => show_schema(server, &texts[2..], query, headers).await,
         [""] => Ok(reply::value(StatusCode::OK, &server.documents().paths())),
         _ => {
@@ -310,17 +311,33 @@ async fn show_schema(
         let (openapi, path) = (server.api.openapi.clone(), path.clone());
         move || if path.is_empty() { Some(openapi.index()) } else { openapi.document(&path) }
     };
-    // Making a document for the first time is too much work to do it among other requests.
-    let document = match server.api.clock.is_virtual() {
-        true => find(),
-        false => tokio::task::spawn_blocking(find).await.map_err(Status::internal)?,
-    };
-    let document = document.ok_or_else(route::not_found)?;
+    let document = apart(server, find).await?.ok_or_else(route::not_found)?;
     let json = document.json.clone();
     Ok(match path.as_str() {
         "" => schema::index(json, &document.hash, headers),
         path => schema::document(json, &document.hash, path, query, headers, server.api.clock.now()),
     })
+}
+
+/// Shows the one document of OpenAPI v2.
+async fn show_legacy_schema(server: &Server, headers: &HeaderMap) -> Result<Response, Status> {
+    let Some(form) = accept::legacy_schema(headers) else {
+        return Ok(reply::text(StatusCode::NOT_ACCEPTABLE, ""));
+    };
+    let openapi = server.api.openapi.clone();
+    let document = apart(server, move || openapi.legacy()).await?;
+    Ok(schema::legacy(&document, form, headers))
+}
+
+/// Does what may be too much work to do it among other requests: a document is made when it is asked for first.
+async fn apart<T: Send + 'static>(
+    server: &Server,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
+    match server.api.clock.is_virtual() {
+        true => Ok(work()),
+        false => tokio::task::spawn_blocking(work).await.map_err(Status::internal),
+    }
 }
 
 /// The answer, unless it takes longer than it may.

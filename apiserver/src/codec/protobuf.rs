@@ -6,7 +6,7 @@
 mod layout;
 mod leaf;
 mod read;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 use serde_json::{Map, Value};

@@ -34,6 +34,13 @@ pub(super) enum Discovery {
     V2Beta1,
 }
 
+/// In which form the document of OpenAPI v2 is to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LegacySchema {
+    Json,
+    Protobuf,
+}
+
 /// One of the media types a client takes.
 struct MediaType<'a> {
     name: &'a str,
@@ -121,6 +128,21 @@ pub(super) fn discovery(headers: &HeaderMap) -> Result<Discovery, Status> {
     Err(not_acceptable())
 }
 
+/// In which form the document of OpenAPI v2 is to be shown; none if the client takes neither.
+pub(super) fn legacy_schema(headers: &HeaderMap) -> Option<LegacySchema> {
+    const PROTOBUF: [&str; 2] = [
+        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    ];
+    accepted(headers).iter().find_map(|media_type| {
+        let is_protobuf = PROTOBUF.iter().any(|known| media_type.name.eq_ignore_ascii_case(known));
+        match is_protobuf {
+            true => Some(LegacySchema::Protobuf),
+            false => media_type.is_json().then_some(LegacySchema::Json),
+        }
+    })
+}
+
 fn not_acceptable() -> Status {
     Status::new(Reason::NotAcceptable, "only the following media types are accepted: application/json")
 }
@@ -162,6 +184,22 @@ mod tests {
         let nothing = Query::parse(Some("includeObject=None"));
         assert_eq!(shape(&headers(kubectl), &nothing).unwrap(), Shape::Table(Include::Nothing));
         assert!(shape(&headers(kubectl), &Query::parse(Some("includeObject=All"))).is_err());
+    }
+
+    #[test]
+    fn the_document_of_version_2_is_shown_in_two_forms() {
+        let row = |accept: &str, expected: Option<LegacySchema>| {
+            assert_eq!(legacy_schema(&headers(accept)), expected, "{accept}");
+        };
+        row("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", Some(LegacySchema::Protobuf));
+        row("application/com.github.proto-openapi.spec.v2.v1.0+protobuf", Some(LegacySchema::Protobuf));
+        row("application/json", Some(LegacySchema::Json));
+        row("*/*", Some(LegacySchema::Json));
+        row(
+            "application/*;q=0.5, application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+            Some(LegacySchema::Protobuf),
+        );
+        row("text/html", None);
     }
 
     #[test]

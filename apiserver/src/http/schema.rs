@@ -2,12 +2,18 @@
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION, VARY};
 use http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
+use super::accept::LegacySchema;
 use super::query::Query;
 use super::reply;
+use crate::openapi::Legacy;
+
+/// The media type of version 2 as protobuf, whichever of its two names was asked for.
+const LEGACY_PROTOBUF: HeaderValue =
+    HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
 
 /// A document that never changes may be kept this long.
 const KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
@@ -44,16 +50,36 @@ pub(super) fn document(
     }
 }
 
-fn tagged(json: Bytes, hash: &str, headers: &HeaderMap) -> Response {
+/// Shows the document of version 2.
+pub(super) fn legacy(document: &Legacy, form: LegacySchema, headers: &HeaderMap) -> Response {
+    match form {
+        LegacySchema::Json => tagged(document.json.clone(), &document.hash, headers),
+        LegacySchema::Protobuf => {
+            let mut response = tagged(document.protobuf.clone(), &document.hash, headers);
+            response.headers_mut().insert(CONTENT_TYPE, LEGACY_PROTOBUF);
+            response
+        }
+    }
+}
+
+fn tagged(bytes: Bytes, hash: &str, headers: &HeaderMap) -> Response {
     let tag = format!("\"{hash}\"");
-    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response = match is_known {
+    let mut response = match is_known(&tag, headers) {
         true => reply::json(StatusCode::NOT_MODIFIED, Bytes::new()),
-        false => reply::json(StatusCode::OK, json),
+        false => reply::json(StatusCode::OK, bytes),
     };
     insert(response.headers_mut(), ETAG, &tag);
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     response
+}
+
+/// Whether the client has what the tag stands for already.
+fn is_known(tag: &str, headers: &HeaderMap) -> bool {
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|known| known.to_str().ok());
+    known
+        .flat_map(|known| known.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 fn insert(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
@@ -83,5 +109,9 @@ mod tests {
         assert_eq!((plain.status(), plain.headers()[ETAG].as_bytes()), (StatusCode::OK, &b"\"AB\""[..]));
         let known = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"AB\""))]);
         assert_eq!(show("", &known).status(), StatusCode::NOT_MODIFIED);
+        let others = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(r#""CD", W/"AB""#))]);
+        assert_eq!(show("", &others).status(), StatusCode::NOT_MODIFIED);
+        let other = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("AB"))]);
+        assert_eq!(show("", &other).status(), StatusCode::OK);
     }
 }

@@ -2,14 +2,22 @@
 
 use serde_json::{Map, Value, json};
 
+use super::custom::Custom;
 use super::descriptions::Descriptions;
 use crate::schema::{self, Field, Form, Leaf, ListType, Patch, Type};
 
-const KIND: &str = "x-kubernetes-group-version-kind";
+/// The extension that names group, version and kind.
+pub const KIND: &str = "x-kubernetes-group-version-kind";
+
+/// The metadata of objects, in the table.
+pub const OBJECT_META: &str = "meta.v1.ObjectMeta";
+
+/// The metadata of lists, in the table.
+pub const LIST_META: &str = "meta.v1.ListMeta";
 
 /// A type of a document.
 #[derive(Clone, Copy)]
-pub enum Component {
+pub enum Component<'c> {
     /// One with fields, by its name in the table.
     Struct(&'static Type),
     /// A list of objects of a kind.
@@ -18,13 +26,17 @@ pub enum Component {
     Leaf(Leaf),
     /// The body of a patch, which may be anything.
     Patch,
+    /// A custom resource.
+    Custom(&'c Custom),
+    /// A list of custom resources.
+    CustomList(&'c Custom),
 }
 
 /// The types a document refers to, and those that they refer to.
 pub struct Components<'d> {
     descriptions: &'d Descriptions,
     schemas: Map<String, Value>,
-    open: Vec<(String, Component)>,
+    open: Vec<(String, Component<'d>)>,
 }
 
 impl<'d> Components<'d> {
@@ -38,12 +50,11 @@ impl<'d> Components<'d> {
     /// # Panics
     /// If there is no such type: the names are the program's own.
     pub fn named(&mut self, name: &str) -> Value {
-        let of = schema::builtin().named(name).expect("the table has every type the server names");
-        self.refer(Component::Struct(of))
+        self.refer(Component::Struct(named(name)))
     }
 
     /// Refers to a type, which from then on is one of the components.
-    pub fn refer(&mut self, component: Component) -> Value {
+    pub fn refer(&mut self, component: Component<'d>) -> Value {
         let name = full_name(component);
         let reference = json!({"$ref": format!("#/components/schemas/{name}")});
         if !self.schemas.contains_key(&name) {
@@ -61,10 +72,31 @@ impl<'d> Components<'d> {
                 Component::List(of) => self.list(of),
                 Component::Leaf(leaf) => self.leaf(&name, leaf),
                 Component::Patch => self.described(&name, json!({"type": "object"})),
+                Component::Custom(custom) => custom.object(&mut self),
+                Component::CustomList(custom) => custom.list(&mut self),
             };
             self.schemas.insert(name, schema);
         }
         self.schemas.into()
+    }
+
+    /// The fields that say what an object is.
+    pub fn type_meta(&self) -> impl Iterator<Item = (String, Value)> + use<> {
+        let status = full_name(Component::Struct(named("meta.v1.Status")));
+        ["apiVersion", "kind"].map(|name| (name.to_owned(), self.text(&status, name))).into_iter()
+    }
+
+    /// Refers to a type of the table from a field that has a description of its own.
+    pub fn described_reference(&mut self, name: &str, description: &str) -> Value {
+        json!({"allOf": [self.named(name)], "description": description})
+    }
+
+    /// A text that is described where the typed values are.
+    fn text(&self, component: &str, field: &str) -> Value {
+        match self.descriptions.of_field(component, field) {
+            Some(description) => json!({"type": "string", "description": description}),
+            None => json!({"type": "string"}),
+        }
     }
 
     fn structure(&mut self, name: &str, of: &'static Type) -> Value {
@@ -95,11 +127,7 @@ impl<'d> Components<'d> {
     fn list(&mut self, of: &'static Type) -> Value {
         let Some(kind) = of.kind else { return Value::Null };
         let name = full_name(Component::Struct(of));
-        let text = |field| match self.descriptions.of_field(&name, field) {
-            Some(description) => json!({"type": "string", "description": description}),
-            None => json!({"type": "string"}),
-        };
-        let (api_version, kind_name) = (text("apiVersion"), text("kind"));
+        let (api_version, kind_name) = (self.text(&name, "apiVersion"), self.text(&name, "kind"));
         json!({
             "description": format!("{}List is a list of objects of kind {}.", kind.kind, kind.kind),
             "type": "object",
@@ -111,10 +139,10 @@ impl<'d> Components<'d> {
                     "description": "The objects.",
                 },
                 "kind": kind_name,
-                "metadata": {
-                    "allOf": [self.named("meta.v1.ListMeta")],
-                    "description": "The revision of the list, and how to go on if it was too long.",
-                },
+                "metadata": self.described_reference(
+                    LIST_META,
+                    "The revision of the list, and how to go on if it was too long.",
+                ),
             },
             "required": ["items"],
             KIND: [{"group": kind.group, "version": kind.version, "kind": format!("{}List", kind.kind)}],
@@ -176,6 +204,10 @@ impl<'d> Components<'d> {
     }
 }
 
+fn named(name: &str) -> &'static Type {
+    schema::builtin().named(name).expect("the table has every type the server names")
+}
+
 /// How lists and maps are owned, and how the strategic merge patch merges them.
 fn merge_rules(field: &Field, property: &mut Value) {
     if let Some(list_type) = field.list_type {
@@ -210,11 +242,13 @@ fn merge_rules(field: &Field, property: &mut Value) {
 }
 
 /// The full name of a type, by which clients know it.
-fn full_name(component: Component) -> String {
+fn full_name(component: Component<'_>) -> String {
     let name = match component {
         Component::Struct(of) => of.name,
         Component::List(of) => return format!("{}List", full_name(Component::Struct(of))),
         Component::Patch => "meta.v1.Patch",
+        Component::Custom(custom) => return custom.full_name(),
+        Component::CustomList(custom) => return custom.full_list_name(),
         Component::Leaf(leaf) => match leaf {
             Leaf::Quantity => return "io.k8s.apimachinery.pkg.api.resource.Quantity".to_owned(),
             Leaf::IntOrString => return "io.k8s.apimachinery.pkg.util.intstr.IntOrString".to_owned(),

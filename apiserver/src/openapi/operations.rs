@@ -2,16 +2,35 @@
 
 use serde_json::{Map, Value, json};
 
-use super::components::{Component, Components};
+use super::components::{Component, Components, KIND};
 use super::parameters::{self, Set};
-use crate::schema::Type;
 
 /// In which forms a patch may come.
-const PATCHES: [&str; 3] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+pub const PATCHES: [&str; 4] = [
+    "application/apply-patch+yaml",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+];
+
+/// In which forms a patch of a custom resource may come: their types do not say how lists are merged strategically.
+pub const CUSTOM_PATCHES: [&str; 3] =
+    ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
 
 /// In which forms objects may come.
 const BODIES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// In which forms objects are answered.
+const ANSWERS: [&str; 3] = BODIES;
+
+/// In which forms lists and their changes are answered.
+const LISTS: [&str; 5] = [
+    "application/json",
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+    "application/yaml",
+];
 
 /// What an operation does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,12 +129,18 @@ pub struct Subject<'s> {
     /// What the path names: `NamespacedDeployment`, `Node`, or `PodForAllNamespaces`.
     pub scope: String,
     /// The type that is sent and answered: the kind's, or the subresource's own.
-    pub body: &'static Type,
+    pub body: Component<'s>,
+    /// The type of lists.
+    pub list: Component<'s>,
+    /// Group, version and kind of what is sent and answered.
+    pub names: (&'s str, &'s str, &'s str),
+    /// In which forms a patch may come.
+    pub patches: &'static [&'static str],
 }
 
-impl Subject<'_> {
+impl<'s> Subject<'s> {
     /// The operation at the path.
-    pub fn operation(&self, action: Action, components: &mut Components<'_>) -> Value {
+    pub fn operation(&self, action: Action, components: &mut Components<'s>) -> Value {
         let subresource = capitalized(self.subresource);
         let mut operation = json!({
             "tags": [self.tag],
@@ -131,17 +156,15 @@ impl Subject<'_> {
         if let Some(body) = self.request(action, components) {
             operation["requestBody"] = body;
         }
-        if let Some(kind) = self.body.kind {
-            operation["x-kubernetes-group-version-kind"] =
-                json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
-        }
+        let (group, version, kind) = self.names;
+        operation[KIND] = json!({"group": group, "version": version, "kind": kind});
         operation
     }
 
-    fn request(&self, action: Action, components: &mut Components<'_>) -> Option<Value> {
-        let (forms, schema, required) = match action {
-            Action::Post | Action::Put => (&BODIES, components.refer(Component::Struct(self.body)), true),
-            Action::Patch => (&PATCHES, components.refer(Component::Patch), true),
+    fn request(&self, action: Action, components: &mut Components<'s>) -> Option<Value> {
+        let (forms, schema, required): (&[&str], _, _) = match action {
+            Action::Post | Action::Put => (&BODIES, components.refer(self.body), true),
+            Action::Patch => (self.patches, components.refer(Component::Patch), true),
             Action::Delete | Action::DeleteCollection => {
                 (&BODIES, components.named("meta.v1.DeleteOptions"), false)
             }
@@ -154,17 +177,14 @@ impl Subject<'_> {
         Some(body)
     }
 
-    fn responses(&self, action: Action, components: &mut Components<'_>) -> Value {
+    fn responses(&self, action: Action, components: &mut Components<'s>) -> Value {
         let (forms, schema): (&[&str], _) = match action {
-            Action::List => (
-                &["application/json", "application/json;stream=watch"],
-                components.refer(Component::List(self.body)),
-            ),
+            Action::List => (&LISTS, components.refer(self.list)),
             Action::Delete | Action::DeleteCollection => {
                 (&["application/json"], components.named("meta.v1.Status"))
             }
             Action::Log => (&["text/plain"], json!({"type": "string"})),
-            _ => (&["application/json"], components.refer(Component::Struct(self.body))),
+            _ => (&ANSWERS, components.refer(self.body)),
         };
         let mut responses = json!({"401": {"description": "Unauthorized"}});
         let mut answer = |code, description| {

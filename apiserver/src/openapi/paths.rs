@@ -4,12 +4,12 @@ use api::Resource;
 use api::resource::NAMESPACES;
 use serde_json::{Map, Value};
 
-use super::components::Components;
-use super::operations::{Action, Subject, capitalized};
+use super::components::{Component, Components};
+use super::operations::{Action, PATCHES, Subject, capitalized};
 use super::parameters;
 use crate::builtin::Kind;
 use crate::http::catalog::{self, Part};
-use crate::schema::{self, Type};
+use crate::schema;
 
 /// Where a group and version is served: `/api/v1`, `/apis/apps/v1`.
 pub fn root(resource: &Resource) -> String {
@@ -19,17 +19,45 @@ pub fn root(resource: &Resource) -> String {
     }
 }
 
-/// Adds the paths of a kind.
-///
-/// # Panics
-/// If the table has no such kind: a test builds the document of every kind.
-pub fn add(kind: &dyn Kind, components: &mut Components<'_>, paths: &mut Map<String, Value>) {
+/// A resource as its paths show it.
+pub struct Served<'s> {
+    /// Its names and scope.
+    pub resource: &'s Resource,
+    /// The type of its objects.
+    pub body: Component<'s>,
+    /// The type of its lists.
+    pub list: Component<'s>,
+    /// Its subresources.
+    pub parts: Vec<Part>,
+    /// The group as tags have it, such as `apps`.
+    pub group: String,
+    /// In which forms a patch may come.
+    pub patches: &'static [&'static str],
+}
+
+/// Adds the paths of a built-in kind; none if the table does not know it.
+pub fn add_builtin<'s>(kind: &'s dyn Kind, components: &mut Components<'s>, paths: &mut Map<String, Value>) {
     let resource = kind.resource();
     let (group, version) = (resource.group.as_ref(), resource.version.as_ref());
-    let of =
-        schema::builtin().kind(group, version, &resource.kind).expect("the table has every built-in kind");
+    let Some(of) = schema::builtin().kind(group, version, &resource.kind) else {
+        return;
+    };
+    let served = Served {
+        resource,
+        body: Component::Struct(of),
+        list: Component::List(of),
+        parts: catalog::parts(kind).collect(),
+        group: short_group(resource).to_owned(),
+        patches: &PATCHES,
+    };
+    add(&served, components, paths);
+}
+
+/// Adds the paths of a resource.
+pub fn add<'s>(served: &Served<'s>, components: &mut Components<'s>, paths: &mut Map<String, Value>) {
+    let resource = served.resource;
     let root = root(resource);
-    let mut add = |path: String, subject: Subject<'_>, actions: &[Action]| {
+    let mut add = |path: String, subject: Subject<'s>, actions: &[Action]| {
         let mut operations = Map::new();
         for action in actions {
             operations.insert(action.method().to_owned(), subject.operation(*action, components));
@@ -40,16 +68,19 @@ pub fn add(kind: &dyn Kind, components: &mut Components<'_>, paths: &mut Map<Str
         }
         paths.insert(path, operations.into());
     };
-    let subject = |subresource, scope, body| Subject {
+    let subject = |subresource, scope| Subject {
         kind: &resource.kind,
         subresource,
-        prefix: format!("{}{}", capitalized(short_group(resource)), capitalized(version)),
-        tag: format!("{}_{version}", short_group(resource)),
+        prefix: format!("{}{}", capitalized(&served.group), capitalized(&resource.version)),
+        tag: format!("{}_{}", served.group, resource.version),
         scope,
-        body,
+        body: served.body,
+        list: served.list,
+        names: (&resource.group, &resource.version, &resource.kind),
+        patches: served.patches,
     };
     let (scope, collection) = if resource.namespaced {
-        let everywhere = subject("", format!("{}ForAllNamespaces", resource.kind), of);
+        let everywhere = subject("", format!("{}ForAllNamespaces", resource.kind));
         add(format!("{root}/{}", resource.plural), everywhere, &[Action::List]);
         let scope = format!("Namespaced{}", resource.kind);
         (scope, format!("{root}/namespaces/{{namespace}}/{}", resource.plural))
@@ -60,22 +91,32 @@ pub fn add(kind: &dyn Kind, components: &mut Components<'_>, paths: &mut Map<Str
     let many = [Action::List, Action::Post, Action::DeleteCollection];
     let many = if *resource == NAMESPACES { &many[..2] } else { &many };
     let object = format!("{collection}/{{name}}");
-    add(collection, subject("", scope.clone(), of), many);
+    add(collection, subject("", scope.clone()), many);
     add(
         object.clone(),
-        subject("", scope.clone(), of),
+        subject("", scope.clone()),
         &[Action::Get, Action::Put, Action::Patch, Action::Delete],
     );
-    for part in catalog::parts(kind) {
-        let (body, actions) = operations_of(&part, of);
-        add(format!("{object}/{}", part.name), subject(part.name, scope.clone(), body), &actions);
+    for part in &served.parts {
+        let subject = of_part(part, subject(part.name, scope.clone()));
+        add(format!("{object}/{}", part.name), subject, &actions_of(part));
     }
 }
 
-/// The type of a subresource, and what can be done with it.
-fn operations_of(part: &Part, of: &'static Type) -> (&'static Type, Vec<Action>) {
-    let document =
-        part.document.and_then(|(group, version, kind)| schema::builtin().kind(group, version, kind));
+/// The subject with the type of the subresource, if that has one of its own.
+fn of_part<'s>(part: &Part, subject: Subject<'s>) -> Subject<'s> {
+    let own = part.document.and_then(|(group, version, kind)| {
+        let of = schema::builtin().kind(group, version, kind)?;
+        Some((of, (group, version, kind)))
+    });
+    match own {
+        Some((of, names)) => Subject { body: Component::Struct(of), names, ..subject },
+        None => subject,
+    }
+}
+
+/// What can be done with a subresource.
+fn actions_of(part: &Part) -> Vec<Action> {
     let action = |verb: &&str| match *verb {
         "get" if part.name == "log" => Some(Action::Log),
         "get" => Some(Action::Get),
@@ -84,7 +125,7 @@ fn operations_of(part: &Part, of: &'static Type) -> (&'static Type, Vec<Action>)
         "patch" => Some(Action::Patch),
         _ => None,
     };
-    (document.unwrap_or(of), part.verbs.iter().filter_map(action).collect())
+    part.verbs.iter().filter_map(action).collect()
 }
 
 /// The group as identifiers and tags have it: its first word, or `core`.

@@ -1,6 +1,9 @@
 //! The documents as clients read them.
 #![allow(clippy::unwrap_used)]
 
+mod customs;
+mod legacy;
+
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 

@@ -15,7 +15,9 @@ async fn paths_that_are_not_served_are_not_found() {
     row("GET", "/apis/apps", 200).await;
     row("GET", "/apis/nothing", 404).await;
     row("GET", "/nothing", 404).await;
-    row("GET", "/openapi/v2", 404).await;
+    row("GET", "/openapi/v2", 200).await;
+    row("GET", "/openapi/v2/x", 404).await;
+    row("GET", "/swagger-2.0.0.pb-v1", 404).await;
     row("GET", "/api/v1/namespaces/default/nothings", 404).await;
     row("POST", "/version", 405).await;
     row("OPTIONS", "/api/v1/pods", 405).await;
@@ -159,6 +161,26 @@ async fn schemas_are_found_by_the_index() {
     assert!(document.value()["components"]["schemas"].is_object());
     let moved = world.get("/openapi/v3/apis/apps/v1?hash=00").await;
     assert_eq!((moved.code, moved.header("location")), (301, url));
+}
+
+/// What kubectl 1.27 and 1.28 read before they apply.
+#[tokio::test(start_paused = true)]
+async fn old_clients_find_everything_in_one_document() {
+    let world = start().await;
+    let json = world.get("/openapi/v2").await;
+    assert_eq!((json.header("content-type"), json.header("vary")), ("application/json", "Accept"));
+    let document = json.value();
+    assert_eq!(document["swagger"], "2.0");
+    let asked = [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")];
+    let protobuf = world.call("GET", "/openapi/v2", &asked, Body::empty()).await;
+    let form = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    assert_eq!((protobuf.code, protobuf.header("content-type")), (200, form));
+    assert!(protobuf.bytes.starts_with(b"\n\x032.0"));
+    assert_eq!(protobuf.header("etag"), json.header("etag"));
+    let known = [("if-none-match", json.header("etag"))];
+    let known = world.call("GET", "/openapi/v2", &known, Body::empty()).await;
+    assert_eq!((known.code, known.bytes.len()), (304, 0));
+    assert_eq!(world.call("GET", "/openapi/v2", &[("accept", "text/html")], Body::empty()).await.code, 406);
 }
 
 #[tokio::test(start_paused = true)]
