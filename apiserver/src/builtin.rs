@@ -17,19 +17,34 @@ use serde_json::{Value, json};
 use crate::cells;
 use crate::names::Form;
 use crate::resources::config_map::ConfigMaps;
+use crate::resources::csi_driver::CsiDrivers;
+use crate::resources::csi_node::CsiNodes;
+use crate::resources::csi_storage_capacity::CsiStorageCapacities;
 use crate::resources::deployment::Deployments;
 use crate::resources::endpoint_slice::EndpointSlices;
 use crate::resources::endpoints::EndpointsKind;
 use crate::resources::event::Events;
+use crate::resources::ingress::Ingresses;
+use crate::resources::ingress_class::IngressClasses;
+use crate::resources::ip_address::IpAddresses;
 use crate::resources::job::Jobs;
 use crate::resources::lease::Leases;
 use crate::resources::namespace::Namespaces;
+use crate::resources::network_policy::NetworkPolicies;
 use crate::resources::node::Nodes;
 use crate::resources::pod::Pods;
+use crate::resources::priority_class::PriorityClasses;
 use crate::resources::replica_set::ReplicaSets;
+use crate::resources::role::{ClusterRoles, Roles};
+use crate::resources::role_binding::{ClusterRoleBindings, RoleBindings};
+use crate::resources::runtime_class::RuntimeClasses;
 use crate::resources::secret::Secrets;
 use crate::resources::service::Services;
 use crate::resources::service_account::ServiceAccounts;
+use crate::resources::service_cidr::ServiceCidrs;
+use crate::resources::storage_class::StorageClasses;
+use crate::resources::volume_attachment::VolumeAttachments;
+use crate::resources::volume_attributes_class::VolumeAttributesClasses;
 use crate::store::Finish;
 
 /// The facts about a kind that need no code.
@@ -341,7 +356,7 @@ const fn of<B: Builtin>() -> &'static Erased<B> {
 }
 
 /// Every kind that is built in.
-pub static BUILTINS: [&dyn Kind; 14] = [
+pub static BUILTINS: [&dyn Kind; 31] = [
     of::<Namespaces>(),
     of::<Nodes>(),
     of::<Pods>(),
@@ -356,4 +371,21 @@ pub static BUILTINS: [&dyn Kind; 14] = [
     of::<ReplicaSets>(),
     of::<Deployments>(),
     of::<Jobs>(),
+    of::<CsiDrivers>(),
+    of::<CsiNodes>(),
+    of::<CsiStorageCapacities>(),
+    of::<Ingresses>(),
+    of::<IngressClasses>(),
+    of::<IpAddresses>(),
+    of::<NetworkPolicies>(),
+    of::<PriorityClasses>(),
+    of::<ClusterRoles>(),
+    of::<Roles>(),
+    of::<ClusterRoleBindings>(),
+    of::<RoleBindings>(),
+    of::<RuntimeClasses>(),
+    of::<ServiceCidrs>(),
+    of::<StorageClasses>(),
+    of::<VolumeAttachments>(),
+    of::<VolumeAttributesClasses>(),
 ];

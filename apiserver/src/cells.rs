@@ -22,6 +22,10 @@ pub const NAME: Column = Column { format: "name", ..text("Name", "Name of the ob
 /// The column with the ages, see [`age`].
 pub const AGE: Column = text("Age", "Time since the object was created.");
 
+/// The column with the moments of creation, for kinds that show no age; see [`created`].
+pub const CREATED: Column =
+    Column { kind: "date", ..text("Created At", "When the object was created, by the clock of the server.") };
+
 /// The columns for the templates of pods, see [`template`].
 pub const CONTAINERS: Column = text("Containers", "Names of the containers in the template.").wide();
 
@@ -39,6 +43,11 @@ pub const fn text(name: &'static str, description: &'static str) -> Column {
 /// A column of whole numbers.
 pub const fn number(name: &'static str, description: &'static str) -> Column {
     Column { kind: "integer", ..text(name, description) }
+}
+
+/// A column of yes and no.
+pub const fn flag(name: &'static str, description: &'static str) -> Column {
+    Column { kind: "boolean", ..text(name, description) }
 }
 
 impl Column {
@@ -104,6 +113,11 @@ pub fn template(template: Option<&PodTemplateSpec>) -> [Value; 2] {
 /// The time since the object was created.
 pub fn age(metadata: &meta::ObjectMeta, now: Timestamp) -> Value {
     since(metadata.creation_timestamp.as_ref().map(|time| time.0), now).into()
+}
+
+/// When the object was created.
+pub fn created(metadata: &meta::ObjectMeta) -> Value {
+    serde_json::to_value(&metadata.creation_timestamp).unwrap_or_default()
 }
 
 /// The time since `then`, as in `5d`, `3h12m`, `47s`; `<unknown>` without a moment.

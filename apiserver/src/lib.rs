@@ -12,6 +12,7 @@ pub mod names;
 pub mod openapi;
 pub mod patch;
 pub mod path;
+mod priorities;
 pub mod registry;
 pub mod resources;
 pub mod schema;

@@ -1,18 +1,34 @@
 //! The built-in kinds, one file each, and what several of them share.
 
 pub mod config_map;
+pub mod csi_driver;
+pub mod csi_node;
+pub mod csi_storage_capacity;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
+pub mod ingress;
+pub mod ingress_class;
+pub mod ip_address;
 pub mod job;
+pub mod label_selector;
 pub mod lease;
 pub mod namespace;
+pub mod network_policy;
 pub mod node;
 pub mod pod;
 pub mod pod_spec;
+pub mod priority_class;
 pub mod replica_set;
+pub mod role;
+pub mod role_binding;
+pub mod runtime_class;
 pub mod secret;
 pub mod service;
 pub mod service_account;
+pub mod service_cidr;
+pub mod storage_class;
 pub mod template;
+pub mod volume_attachment;
+pub mod volume_attributes_class;

@@ -1,9 +1,12 @@
 //! What is served: every resource with its verbs and its subresources. Routes and discovery follow from it.
 
+use std::cmp::Reverse;
+
 use api::Resource;
 use api::resource::PODS;
 
 use crate::builtin::{Kind, Names};
+use crate::priorities;
 use crate::served::Served;
 
 /// The verbs of every kind that is stored.
@@ -87,9 +90,11 @@ pub(super) fn entries(served: &Served, with_usage: bool) -> Vec<Entry> {
     let usage = [plain(NODE_METRICS, "", &["get", "list"]), plain(POD_METRICS, "", &["get", "list"])];
     let mut entries: Vec<Entry> =
         stored.chain(reviews).chain(usage.into_iter().filter(|_| with_usage)).collect();
-    let versions: Vec<String> = entries.iter().map(|entry| entry.resource.api_version()).collect();
-    let rank = |entry: &Entry| versions.iter().position(|known| *known == entry.resource.api_version());
-    entries
-        .sort_by(|one, other| (rank(one), &one.resource.plural).cmp(&(rank(other), &other.resource.plural)));
+    entries.sort_by_cached_key(|entry| {
+        let Resource { group, version, plural, .. } = &entry.resource;
+        let (group, version) =
+            (priorities::of_group(group), (group.clone(), priorities::of_version(version)));
+        (Reverse(group), version.0, Reverse(version.1), plural.clone())
+    });
     entries
 }

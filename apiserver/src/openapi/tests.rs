@@ -74,6 +74,9 @@ fn every_reference_leads_to_a_type_and_every_type_is_referred_to() {
     }
 }
 
+/// What the descriptions leave out, in Kubernetes too: the table gives embedded structures the names JSON has for them.
+const UNDESCRIBED: [&str; 1] = ["io.k8s.api.networking.v1.IngressRule http"];
+
 /// The descriptions come from elsewhere, by names made up here: one that is missing shows that the names differ.
 #[test]
 fn every_type_and_every_field_is_described() {
@@ -81,7 +84,9 @@ fn every_type_and_every_field_is_described() {
         for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
             assert!(schema["description"].is_string(), "{path}: {name}");
             for (field, property) in schema["properties"].as_object().into_iter().flatten() {
-                assert!(property["description"].is_string(), "{path}: {name} {field}");
+                let is_described = property["description"].is_string();
+                let place = format!("{name} {field}");
+                assert!(is_described != UNDESCRIBED.contains(&place.as_str()), "{path}: {place}");
             }
         }
     }

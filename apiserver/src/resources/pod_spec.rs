@@ -2,7 +2,7 @@
 //!
 //! Everything Kubernetes allows is allowed here; what this version cannot run is refused by the node, with an event.
 
-mod amounts;
+pub mod amounts;
 mod containers;
 mod defaults;
 mod environment;

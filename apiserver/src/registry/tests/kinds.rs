@@ -1,8 +1,10 @@
 //! What each kind fills in and refuses, as users see it.
 
 mod access;
+mod classes;
 mod fields;
 mod jobs;
+mod networking;
 
 use super::*;
 use api::resource::{ENDPOINT_SLICES, EVENTS, LEASES};
