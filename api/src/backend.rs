@@ -1,6 +1,7 @@
 //! The door to the cluster: every read and change, from within the process or from afar, is one [`Request`] to one [`Backend`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -122,6 +123,17 @@ pub struct ListOptions {
     pub continue_token: Option<String>,
     /// Not older than this revision; waits for it for a while if it lies ahead.
     pub revision: Option<Revision>,
+    /// What the revision means; unsaid, a list in pages is exact.
+    pub revision_match: Option<RevisionMatch>,
+}
+
+/// What the revision of a list means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevisionMatch {
+    /// The list shows this moment or a later one.
+    NotOlderThan,
+    /// The list shows exactly this moment.
+    Exact,
 }
 
 /// What to watch.
@@ -133,10 +145,13 @@ pub struct WatchOptions {
     pub fields: FieldSelector,
     /// Changes after this revision; without one, what exists comes first as added.
     pub revision: Option<Revision>,
-    /// What exists comes first, ended by a bookmark marked so.
-    pub send_initial_events: bool,
+    /// Whether what exists comes first, ended by a marked bookmark if there are bookmarks. Unsaid, it comes first unless
+    /// a revision is given, and nothing marks its end.
+    pub send_initial_events: Option<bool>,
     /// Marks of progress while nothing happens.
     pub bookmarks: bool,
+    /// How long the watch lasts; for as long as the server runs if not given.
+    pub timeout: Option<Duration>,
 }
 
 /// How strictly unknown and duplicate fields are taken.

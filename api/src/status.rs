@@ -19,6 +19,8 @@ pub struct Status {
     pub message: String,
     /// The object concerned and the causes. Boxed to keep results small.
     pub details: Option<Box<Details>>,
+    /// How a list can go on, though not as things were when it began.
+    pub continue_token: Option<Box<str>>,
 }
 
 /// The object an error is about.
@@ -97,7 +99,7 @@ impl Reason {
 impl Status {
     /// An error with the code that goes with its reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { code: reason.code(), reason, message: message.into(), details: None }
+        Self { code: reason.code(), reason, message: message.into(), details: None, continue_token: None }
     }
 
     fn about(reason: Reason, message: String, resource: &Resource, name: &str) -> Self {
@@ -211,6 +213,9 @@ impl Status {
         });
         if let Some(details) = &self.details {
             value["details"] = details.to_value();
+        }
+        if let Some(token) = &self.continue_token {
+            value["metadata"]["continue"] = token.as_ref().into();
         }
         value
     }

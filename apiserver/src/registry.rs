@@ -16,6 +16,7 @@
 //! are repeated on the new state, a bounded number of times; a caller who named a revision gets a conflict in step 4.
 
 mod admit;
+mod continuation;
 mod create;
 pub(crate) mod decode;
 mod delete;
@@ -38,7 +39,6 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 pub(crate) use identity::Identity;
-pub(crate) use list::list_exactly;
 
 use crate::auth::Authorizer;
 use crate::auth::tokens::Tokens;

@@ -2,25 +2,20 @@
 
 use std::time::Duration;
 
-use api::backend::{DeleteOptions, FieldValidation, ListOptions, Propagation, WatchOptions, WriteOptions};
+use api::backend::{
+    DeleteOptions, FieldValidation, ListOptions, Propagation, RevisionMatch, WatchOptions, WriteOptions,
+};
 use api::field::FieldError;
 use api::{Resource, Revision, Status};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
 use super::query::Query;
-use crate::registry;
 
 /// The longest name of a field manager.
 const LONGEST_MANAGER: usize = 128;
 
 const NOT_OLDER_THAN: &str = "NotOlderThan";
 const EXACT: &str = "Exact";
-
-/// What to watch, and for how long.
-pub(super) struct Watching {
-    pub options: WatchOptions,
-    pub timeout: Option<Duration>,
-}
 
 /// Reads the parameters of a LIST.
 pub(super) fn list(query: &Query) -> Result<ListOptions, Status> {
@@ -54,15 +49,23 @@ pub(super) fn list(query: &Query) -> Result<ListOptions, Status> {
     if continue_token.is_some() && revision.is_some_and(|revision| revision != Revision(0)) {
         return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
     }
-    let exactly = revision.filter(|_| matching == Some(EXACT)).map(registry::list_exactly);
+    let revision_match = match matching {
+        Some(EXACT) => Some(RevisionMatch::Exact),
+        Some(_) => Some(RevisionMatch::NotOlderThan),
+        None => None,
+    };
     let limit = query.integer("limit")?.and_then(|limit| usize::try_from(limit).ok());
     let (labels, fields) = (selector(query, "labelSelector")?, selector(query, "fieldSelector")?);
-    let continue_token = continue_token.or(exactly);
-    Ok(ListOptions { labels, fields, limit, continue_token, revision })
+    Ok(ListOptions { labels, fields, limit, continue_token, revision, revision_match })
+}
+
+fn timeout_seconds(query: &Query) -> Result<Option<Duration>, Status> {
+    let seconds = query.integer("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
+    Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
 }
 
 /// Reads the parameters of a WATCH.
-pub(super) fn watch(query: &Query) -> Result<Watching, Status> {
+pub(super) fn watch(query: &Query) -> Result<WatchOptions, Status> {
     let mut errors = Vec::new();
     let initial = query.switch("sendInitialEvents");
     let matching = query.text("resourceVersionMatch");
@@ -88,12 +91,11 @@ pub(super) fn watch(query: &Query) -> Result<Watching, Status> {
         labels: selector(query, "labelSelector")?,
         fields: selector(query, "fieldSelector")?,
         revision: revision(query.text("resourceVersion"))?,
-        send_initial_events: initial == Some(true),
+        send_initial_events: initial,
         bookmarks: query.is_on("allowWatchBookmarks"),
+        timeout: timeout_seconds(query)?,
     };
-    let seconds = query.integer("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
-    let timeout = seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs);
-    Ok(Watching { options, timeout })
+    Ok(options)
 }
 
 /// Reads the parameters of a write; `kind` is what Kubernetes calls their collection, such as `CreateOptions`.

@@ -21,6 +21,8 @@ pub(super) struct Address {
     pub name: Option<String>,
     /// The subresource; empty for the object itself.
     pub part: String,
+    /// Whether the path itself asks to watch, as older clients do.
+    pub is_watch: bool,
 }
 
 /// Reads a path. What is no address of a resource in form is something else, and may well be nothing.
@@ -30,14 +32,21 @@ pub(super) fn parse(path: &str) -> Target {
     let texts: Vec<&str> = segments.iter().map(String::as_str).collect();
     let address = match texts.as_slice() {
         all if all.contains(&"") => None,
-        ["api", version, rest @ ..] => within(rest).map(|address| address.of("", version)),
-        ["apis", group, version, rest @ ..] => within(rest).map(|address| address.of(group, version)),
+        ["api", version, rest @ ..] => at(rest).map(|address| address.of("", version)),
+        ["apis", group, version, rest @ ..] => at(rest).map(|address| address.of(group, version)),
         _ => None,
     };
     address.map_or(Target::Other(segments), Target::Resource)
 }
 
 /// The rest of a path, after the group and its version.
+fn at(rest: &[&str]) -> Option<Address> {
+    match rest {
+        ["watch", rest @ ..] => within(rest).map(|address| Address { is_watch: true, ..address }),
+        _ => within(rest),
+    }
+}
+
 fn within(rest: &[&str]) -> Option<Address> {
     let (namespace, rest) = match rest {
         // The parts of a namespace itself have their names for themselves: no resource is called so.
@@ -75,9 +84,10 @@ mod tests {
         let row = |path: &str, expected: &str| {
             let found = match parse(path) {
                 Target::Resource(address) => {
-                    let Address { group, version, namespace, plural, name, part } = address;
+                    let Address { group, version, namespace, plural, name, part, is_watch } = address;
                     let shown = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
-                    format!("{group}|{version}|{}|{plural}|{}|{part}", shown(namespace), shown(name))
+                    let watch = if is_watch { "watch " } else { "" };
+                    format!("{watch}{group}|{version}|{}|{plural}|{}|{part}", shown(namespace), shown(name))
                 }
                 Target::Other(segments) => segments.join(" "),
             };
@@ -96,6 +106,10 @@ mod tests {
         row("/apis/apps/v1/deployments", "apps|v1|-|deployments|-|");
         row("/apis/apps/v1/namespaces/a/deployments/b/scale", "apps|v1|a|deployments|b|scale");
         row("/apis/apps/v1/namespaces/a/deployments/x%3Ay", "apps|v1|a|deployments|x:y|");
+        row("/api/v1/watch/pods", "watch |v1|-|pods|-|");
+        row("/api/v1/watch/namespaces/a", "watch |v1|-|namespaces|a|");
+        row("/apis/apps/v1/watch/namespaces/a/deployments/b", "watch apps|v1|a|deployments|b|");
+        row("/api/v1/watch", "api v1 watch");
         row("/api", "api");
         row("/api/v1", "api v1");
         row("/apis/apps/v1", "apis apps v1");

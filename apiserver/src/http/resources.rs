@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use api::Status;
 use api::backend::{Answer, Backend, Body, Patch, Reply, Request, User, Verb};
-use api::status::Reason;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -52,20 +51,11 @@ impl Found {
         let call = async |verb| server.api.registry.call(request(verb)).await;
         match self.action {
             Action::Get => respond(&view, StatusCode::OK, call(Verb::Get).await?),
-            Action::List => {
-                let listed = call(Verb::List(options::list(query)?)).await;
-                let is_exact = query.text("resourceVersionMatch") == Some("Exact");
-                let reply = listed.map_err(|status| match is_exact && status.is_expired() {
-                    true => {
-                        let words = "The resourceVersion for the provided list is too old.";
-                        Status::new(Reason::Expired, words)
-                    }
-                    false => status,
-                })?;
-                respond(&view, StatusCode::OK, reply)
-            }
+            Action::List => respond(&view, StatusCode::OK, call(Verb::List(options::list(query)?)).await?),
             Action::Watch => {
-                let options::Watching { options, timeout } = options::watch(query)?;
+                let mut options = options::watch(query)?;
+                let longest = || random_timeout(server.api.registry.identity.number());
+                options.timeout.get_or_insert_with(longest);
                 let running = server.api.metrics.long_running(&self.about());
                 let reply = match call(Verb::Watch(options)).await {
                     Ok(reply) => reply,
@@ -78,11 +68,9 @@ impl Found {
                 let Answer::Watch(events) = reply.answer else {
                     return Err(Status::internal("a watch was answered with something else"));
                 };
-                let timeout =
-                    timeout.unwrap_or_else(|| random_timeout(server.api.registry.identity.number()));
                 let clock = server.api.clock.clone();
-                let lines = Lines::new(events, view, move || clock.now(), server.end_after(timeout), running);
-                Ok(stream(lines))
+                let end = Box::pin(server.stopping());
+                Ok(stream(Lines::new(events, view, move || clock.now(), end, running)))
             }
             Action::Create => {
                 let options = options::write(query, "CreateOptions")?;

@@ -76,6 +76,7 @@ fn access(server: &Server, user: &Arc<User>, spec: &Value) -> Result<Value, Stat
         (resource @ Value::Object(_), Value::Null) => {
             let named = |field: &str| Some(text(resource, field)).filter(|text| !text.is_empty());
             let address = Address {
+                is_watch: false,
                 group: text(resource, "group"),
                 version: text(resource, "version"),
                 namespace: named("namespace"),

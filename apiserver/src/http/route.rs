@@ -49,6 +49,10 @@ impl Action {
 
     pub fn of(method: &Method, address: &Address, query: &Query) -> Result<Self, Status> {
         let on_one = address.name.is_some();
+        if address.is_watch {
+            let is_read = [Method::GET, Method::HEAD].contains(method);
+            return if is_read { Ok(Self::Watch) } else { Err(not_allowed()) };
+        }
         Ok(match (method.as_str(), on_one) {
             ("GET" | "HEAD", true) => Self::Get,
             ("GET" | "HEAD", false) if query.is_on("watch") => Self::Watch,
@@ -218,6 +222,9 @@ mod tests {
         row(Method::GET, "/api/v1/namespaces/a/pods?watch=1", "watch pods a/");
         row(Method::GET, "/api/v1/namespaces/a/pods?watch=false", "list pods a/");
         row(Method::GET, "/api/v1/namespaces/a/pods/b?watch=true", "get pods a/b");
+        row(Method::GET, "/api/v1/watch/namespaces/a/pods/b", "watch pods a/b");
+        row(Method::GET, "/api/v1/watch/pods", "watch pods ");
+        row(Method::PUT, "/api/v1/watch/namespaces/a/pods/b", "405");
         row(Method::POST, "/api/v1/namespaces/a/pods", "create pods a/");
         row(Method::POST, "/api/v1/pods", "405");
         row(Method::POST, "/api/v1/namespaces/a/pods/b", "405");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use api::backend::{ListOptions, ObjectList};
+use api::backend::{ListOptions, ObjectList, RevisionMatch};
 use api::status::{Cause, Details, Reason};
 use api::{Key, Revision, Status};
 
+use super::continuation::Continuation;
 use super::selection::Selection;
 use super::{Place, Registry};
 use crate::store::{Snapshot, TooOld};
@@ -13,27 +14,71 @@ use crate::store::{Snapshot, TooOld};
 /// So long a request waits for a revision that lies ahead.
 const WAIT_FOR_REVISION: Duration = Duration::from_secs(3);
 
+const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
+
 const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old to display a consistent list result. You \
-    must start a new list without the continue parameter.";
+    can start a new list without the continue parameter, or use the continue token in this response to retrieve the \
+    remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were \
+    created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+
+/// Which state of a collection is listed.
+enum Moment {
+    Now,
+    At(Revision),
+}
 
 impl Registry {
     pub(super) async fn list(&self, place: &Place, options: ListOptions) -> Result<ObjectList, Status> {
-        let ListOptions { labels, fields, limit, continue_token, revision } = options;
+        let ListOptions { labels, fields, limit, continue_token, revision, revision_match } = options;
         let selection = Selection::new(place, labels, fields)?;
-        if let Some(revision) = revision {
-            self.reach(revision).await?;
-        }
-        let collection = place.collection();
+        let revision = revision.filter(|revision| *revision != Revision(0));
         let Some(token) = continue_token.filter(|token| !token.is_empty()) else {
-            let (snapshot, revision) = self.store.snapshot(&collection);
-            return Ok(page(&snapshot, revision, &selection, None, limit));
+            self.reach(revision.unwrap_or_default()).await?;
+            // As in Kubernetes, a page of a revision is a page of that moment if nothing else is said.
+            let is_exact = match revision_match {
+                None => limit.is_some_and(|limit| limit > 0),
+                Some(how) => how == RevisionMatch::Exact,
+            };
+            let moment = revision.filter(|_| is_exact).map_or(Moment::Now, Moment::At);
+            let page = self.page(place, &selection, moment, None, limit);
+            return page.map_err(|_| Status::new(Reason::Expired, TOO_OLD));
         };
-        let Continue { revision, after } = Continue::read(&token)?;
+        if revision.is_some() {
+            let words = "specifying resource version is not allowed when using continue";
+            return Err(Status::bad_request(words));
+        }
+        let namespaced = place.resource().namespaced;
+        let Continuation { revision, after } = Continuation::read(&token, &selection.namespace, namespaced)?;
         // Clients may make up tokens, also from what is to come.
-        self.reach(revision).await?;
-        let too_old = |_: TooOld| Status::new(Reason::Expired, TOO_OLD_TO_CONTINUE);
-        let snapshot = self.store.snapshot_at(&collection, revision).map_err(too_old)?;
-        Ok(page(&snapshot, revision, &selection, Some(after), limit))
+        self.reach(revision.unwrap_or_default()).await?;
+        let moment = revision.map_or(Moment::Now, Moment::At);
+        let page = self.page(place, &selection, moment, Some(after), limit);
+        page.map_err(|_| {
+            let token = Continuation::latest(&token);
+            let status = Status::new(Reason::Expired, TOO_OLD_TO_CONTINUE);
+            Status { continue_token: token.map(Into::into), ..status }
+        })
+    }
+
+    fn page(
+        &self,
+        place: &Place,
+        selection: &Selection,
+        moment: Moment,
+        after: Option<Key>,
+        limit: Option<usize>,
+    ) -> Result<ObjectList, TooOld> {
+        let collection = place.collection();
+        Ok(match moment {
+            Moment::Now => {
+                let (snapshot, revision) = self.store.snapshot(&collection);
+                page(&snapshot, revision, selection, after, limit)
+            }
+            Moment::At(revision) => {
+                let snapshot = self.store.snapshot_at(&collection, revision)?;
+                page(&snapshot, revision, selection, after, limit)
+            }
+        })
     }
 
     /// Waits until `revision` can be read.
@@ -72,38 +117,12 @@ fn page(
     let items: Vec<_> = matching.by_ref().take(limit).cloned().collect();
     let mut list = ObjectList { revision, items, ..ObjectList::default() };
     if matching.next().is_some() {
-        list.continue_token = list.items.last().map(|last| Continue { revision, after: last.key() }.write());
+        list.continue_token = list.items.last().map(|last| {
+            Continuation { revision: Some(revision), after: last.key() }.write(&selection.namespace)
+        });
         list.remaining = selection.is_everything().then(|| 1 + matching.count() as u64);
     }
     list
-}
-
-/// Where a list goes on, and at which moment.
-#[derive(Debug, PartialEq, Eq)]
-struct Continue {
-    revision: Revision,
-    after: Key,
-}
-
-impl Continue {
-    /// `revision:namespace/name`.
-    fn write(&self) -> String {
-        format!("{}:{}/{}", self.revision, self.after.namespace, self.after.name)
-    }
-
-    fn read(token: &str) -> Result<Self, Status> {
-        let read = || {
-            let (revision, key) = token.split_once(':')?;
-            let (namespace, name) = key.split_once('/')?;
-            Some(Self { revision: Revision(revision.parse().ok()?), after: Key::new(namespace, name) })
-        };
-        read().ok_or_else(|| Status::bad_request(format!("continue key is not valid: {token:?}")))
-    }
-}
-
-/// The token with which a list begins as things were at exactly this revision.
-pub fn list_exactly(revision: Revision) -> String {
-    Continue { revision, after: Key::cluster("") }.write()
 }
 
 fn too_large(asked: Revision, current: Revision) -> Status {

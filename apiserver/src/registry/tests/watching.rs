@@ -43,8 +43,15 @@ async fn a_watch_begins_with_what_there_is_or_after_a_revision() {
     world.create(&CONFIG_MAPS, config_map("a", "1")).await.unwrap();
     let from = world.registry.store().revision();
     let mut fresh = watch(&world, WatchOptions::default()).await;
-    let mut marked =
-        watch(&world, WatchOptions { send_initial_events: true, ..WatchOptions::default() }).await;
+    let mut marked = watch(
+        &world,
+        WatchOptions { send_initial_events: Some(true), bookmarks: true, ..WatchOptions::default() },
+    )
+    .await;
+    let skipped = WatchOptions { send_initial_events: Some(false), ..WatchOptions::default() };
+    let mut skipped = watch(&world, skipped).await;
+    let unmarked = WatchOptions { send_initial_events: Some(true), ..WatchOptions::default() };
+    assert_eq!(texts(&mut watch(&world, unmarked).await), ["+a"], "the end is marked only among bookmarks");
     let mut resumed = watch(&world, WatchOptions { revision: Some(from), ..WatchOptions::default() }).await;
     assert_eq!(texts(&mut fresh), ["+a"]);
     assert_eq!(texts(&mut marked), ["+a", "mark true"]);
@@ -52,7 +59,7 @@ async fn a_watch_begins_with_what_there_is_or_after_a_revision() {
     world.merge(&CONFIG_MAPS, "a", "", json!({"data": {"key": "2"}})).await.unwrap();
     world.delete(&CONFIG_MAPS, "a", DeleteOptions::default()).await.unwrap();
     let mut late = watch(&world, WatchOptions { revision: Some(from), ..WatchOptions::default() }).await;
-    for stream in [&mut fresh, &mut marked, &mut resumed, &mut late] {
+    for stream in [&mut fresh, &mut marked, &mut resumed, &mut late, &mut skipped] {
         let events = drain(stream);
         assert_eq!(events.iter().map(text).collect::<Vec<_>>(), ["~a", "-a"]);
         let gone = events[1].object().unwrap();
@@ -100,6 +107,31 @@ async fn bookmarks_come_each_minute_and_carry_the_progress_of_the_whole_store() 
     assert_eq!(world.clock.now().duration_since(before).as_secs(), 60);
     let WatchEvent::Bookmark { revision, initial_events_end: false } = event else { panic!("{event:?}") };
     assert_eq!(revision, world.registry.store().revision());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_with_its_time_and_says_before_how_far_it_came() {
+    let world = start().await;
+    let begun = world.clock.now();
+    let row = async |seconds: u64, wanted: &[(i64, &str)]| {
+        let begun = world.clock.now();
+        let timeout = Some(Duration::from_secs(seconds));
+        let mut stream =
+            watch(&world, WatchOptions { bookmarks: true, timeout, ..WatchOptions::default() }).await;
+        let mut seen = Vec::new();
+        while let Some(event) = stream.next().await {
+            seen.push((world.clock.now().duration_since(begun).as_secs(), text(&event)));
+        }
+        let wanted = wanted.iter().map(|(at, text)| (*at, (*text).to_owned())).collect::<Vec<_>>();
+        assert_eq!(seen, wanted);
+        assert_eq!(world.clock.now().duration_since(begun).as_secs(), seconds.cast_signed());
+    };
+    row(30, &[(28, "mark false")]).await;
+    row(150, &[(60, "mark false"), (120, "mark false"), (148, "mark false")]).await;
+    row(1, &[]).await;
+    let silent = WatchOptions { timeout: Some(Duration::from_secs(5)), ..WatchOptions::default() };
+    assert!(watch(&world, silent).await.next().await.is_none());
+    assert_eq!(world.clock.now().duration_since(begun).as_secs(), 30 + 150 + 1 + 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +273,7 @@ impl Watcher {
         let options = WatchOptions {
             labels,
             revision: self.reached,
-            send_initial_events: initial,
+            send_initial_events: initial.then_some(true),
             bookmarks: true,
             ..WatchOptions::default()
         };
