@@ -68,6 +68,19 @@ pub struct Definition {
     pub fields: &'static [&'static str],
     /// Whether its objects may be lost in a power cut, so that the disk is spared.
     pub volatile: bool,
+    /// What becomes of what its objects own if the one who deletes them does not say.
+    pub dependents: Dependents,
+}
+
+/// What becomes of what a deleted object owns, unless something is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependents {
+    /// It is deleted afterwards.
+    Deleted,
+    /// It stays; older clients rely on it.
+    Orphaned,
+    /// Objects of this kind own nothing, whatever is said.
+    None,
 }
 
 impl Definition {
@@ -83,6 +96,7 @@ impl Definition {
             status_at_create: false,
             fields: &[],
             volatile: false,
+            dependents: Dependents::Deleted,
         }
     }
 

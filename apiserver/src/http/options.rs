@@ -14,6 +14,8 @@ use super::query::Query;
 /// The longest name of a field manager.
 const LONGEST_MANAGER: usize = 128;
 
+const BREAKING: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
+
 const NOT_OLDER_THAN: &str = "NotOlderThan";
 const EXACT: &str = "Exact";
 
@@ -131,6 +133,7 @@ pub(super) fn delete_query(query: &Query) -> Result<meta::DeleteOptions, Status>
         grace_period_seconds: query.integer("gracePeriodSeconds")?,
         propagation_policy: query.text("propagationPolicy").map(str::to_owned),
         orphan_dependents: query.switch("orphanDependents"),
+        ignore_store_read_error_with_cluster_breaking_potential: query.switch(BREAKING),
         dry_run: Some(dry_run),
         ..meta::DeleteOptions::default()
     })
@@ -159,6 +162,7 @@ pub(super) fn delete(given: meta::DeleteOptions) -> Result<DeleteOptions, Status
         }
     };
     let dry_run = dry_run(given.dry_run.iter().flatten().map(String::as_str), &mut errors);
+    check_breaking(&given, &mut errors);
     refuse("DeleteOptions", &errors)?;
     let preconditions = given.preconditions.unwrap_or_default();
     Ok(DeleteOptions {
@@ -169,6 +173,33 @@ pub(super) fn delete(given: meta::DeleteOptions) -> Result<DeleteOptions, Status
         revision: revision(preconditions.resource_version.as_deref())?,
         dry_run,
     })
+}
+
+/// The same for a whole collection.
+pub(super) fn delete_collection(given: meta::DeleteOptions) -> Result<DeleteOptions, Status> {
+    if given.ignore_store_read_error_with_cluster_breaking_potential == Some(true) {
+        let words = "is not allowed with DELETECOLLECTION, try again after removing the option";
+        refuse("DeleteOptions", &[FieldError::invalid(BREAKING, true, words)])?;
+    }
+    delete(given)
+}
+
+/// What may break the cluster, and is for objects that can no longer be read, goes with nothing else.
+fn check_breaking(given: &meta::DeleteOptions, errors: &mut Vec<FieldError>) {
+    if given.ignore_store_read_error_with_cluster_breaking_potential != Some(true) {
+        return;
+    }
+    let others = [
+        (".dryRun", given.dry_run.as_ref().is_some_and(|dry_run| !dry_run.is_empty())),
+        (".propagationPolicy", given.propagation_policy.is_some()),
+        (".orphanDependents", given.orphan_dependents.is_some()),
+        (".gracePeriodSeconds", given.grace_period_seconds.is_some()),
+        (".preconditions", given.preconditions.is_some()),
+    ];
+    for (field, _) in others.into_iter().filter(|(_, is_set)| *is_set) {
+        let words = format!("cannot be set together with {field}");
+        errors.push(FieldError::invalid(BREAKING, true, words));
+    }
 }
 
 fn dry_run<'a>(given: impl Iterator<Item = &'a str>, errors: &mut Vec<FieldError>) -> bool {
@@ -277,6 +308,11 @@ mod tests {
         row(
             "propagationPolicy=Some",
             r#"DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "Some": supported values: "Background", "Foreground", "Orphan", "nil""#,
+        );
+        row("ignoreStoreReadErrorWithClusterBreakingPotential=true", "None None");
+        row(
+            "ignoreStoreReadErrorWithClusterBreakingPotential=true&gracePeriodSeconds=1",
+            r#"DeleteOptions.meta.k8s.io "" is invalid: ignoreStoreReadErrorWithClusterBreakingPotential: Invalid value: true: cannot be set together with .gracePeriodSeconds"#,
         );
         row(
             "orphanDependents=false&propagationPolicy=Orphan",

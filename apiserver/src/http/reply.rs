@@ -129,11 +129,37 @@ pub(super) fn list_metadata(list: &ObjectList) -> Value {
     metadata
 }
 
-/// What a DELETE answers when the object is gone.
+/// The kinds of which a DELETE answers the last state; of the others it only says that they are gone. Clients with types
+/// expect the one or the other.
+const SHOWN_WHEN_DELETED: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "persistentvolumeclaims",
+            "persistentvolumes",
+            "pods",
+            "podtemplates",
+            "resourcequotas",
+            "serviceaccounts",
+            "services",
+        ],
+    ),
+    ("resource.k8s.io", &["deviceclasses", "resourceclaims", "resourceclaimtemplates", "resourceslices"]),
+    (
+        "storage.k8s.io",
+        &["csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses"],
+    ),
+];
+
+/// What a DELETE answers when the object is gone; none if the object itself is the answer.
 pub(super) fn deleted(resource: &Resource, answer: &Answer) -> Option<Response> {
     let Answer::Deleted(object) = answer else {
         return None;
     };
+    let mut shown = SHOWN_WHEN_DELETED.iter().filter(|(group, _)| *group == resource.group);
+    if shown.any(|(_, plurals)| plurals.contains(&&*resource.plural)) {
+        return None;
+    }
     let mut details = json!({"name": object.name(), "kind": resource.plural, "uid": object.uid()});
     if !resource.group.is_empty() {
         details["group"] = resource.group.as_ref().into();

@@ -104,19 +104,23 @@ impl Found {
                 respond(&view, StatusCode::OK, call(Verb::Patch(patch, options)).await?)
             }
             Action::Delete => {
-                let options = options::delete(delete_options(headers, query, body).await?)?;
-                let reply = call(Verb::Delete(options)).await?;
+                let given = delete_options(headers, query, body).await?;
+                let is_cascading = given.orphan_dependents == Some(false);
+                let reply = call(Verb::Delete(options::delete(given)?)).await?;
+                // Kubernetes says so only to those who ask in the old way, as others did not expect it.
+                let lingers = is_cascading && matches!(reply.answer, Answer::Object(_));
+                let code = if lingers { StatusCode::ACCEPTED } else { StatusCode::OK };
                 match reply::deleted(resource, &reply.answer) {
                     Some(mut response) => {
                         reply::warn(response.headers_mut(), &reply.warnings);
                         Ok(response)
                     }
-                    None => respond(&view, StatusCode::OK, reply),
+                    None => respond(&view, code, reply),
                 }
             }
             Action::DeleteCollection => {
                 let list = options::list(query)?;
-                let options = options::delete(delete_options(headers, query, body).await?)?;
+                let options = options::delete_collection(delete_options(headers, query, body).await?)?;
                 respond(&view, StatusCode::OK, call(Verb::DeleteCollection(list, options)).await?)
             }
         }

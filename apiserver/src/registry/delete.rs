@@ -1,15 +1,16 @@
 //! Deletes objects: at once, or after their grace and their finalizers.
 
 use api::backend::{Answer, DeleteOptions, ListOptions, Propagation, Reply};
-use api::resource::{NAMESPACES, PODS};
-use api::{Object, Status, clock, event};
+use api::resource::{JOBS, NAMESPACES, PODS};
+use api::{Object, Resource, Status, clock, event};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::update::check_uid;
 use super::{ATTEMPTS, Place, Registry, metadata};
 use crate::admission::Findings;
+use crate::builtin::Dependents;
 use crate::resources::{namespace, pod};
 use crate::store::{Draft, Expected, Next, Refused, Write};
 use crate::tree;
@@ -17,6 +18,12 @@ use crate::tree;
 /// The finalizers by which the garbage collector learns what to do with what the object owns.
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
+
+const JOBS_ORPHAN: &str = "child pods are preserved by default when jobs are deleted; set \
+    propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
+/// So many objects of a collection are deleted together: they share the writes to the disk.
+const AT_ONCE: usize = 64;
 
 /// More grace than this is cut: it would end after the last date there is.
 const LONGEST_GRACE: u64 = i32::MAX as u64;
@@ -35,7 +42,8 @@ impl Registry {
     pub(super) async fn delete(&self, place: &Place, options: &DeleteOptions) -> Result<Reply, Status> {
         let mut findings = Findings::default();
         let answer = self.delete_admitted(place, options, &mut findings).await?;
-        Ok(Reply { answer, warnings: findings.warnings })
+        let warnings = warning(place, options).into_iter().chain(findings.warnings);
+        Ok(Reply { answer, warnings: warnings.collect() })
     }
 
     async fn delete_admitted(
@@ -85,36 +93,53 @@ impl Registry {
         list: ListOptions,
         options: &DeleteOptions,
     ) -> Result<Reply, Status> {
-        let mut warnings = Vec::new();
         let mut list = self.list(place, list).await?;
-        for item in &mut list.items {
+        let items = std::mem::take(&mut list.items).into_iter();
+        let deletions = stream::iter(items).map(async |item| {
             let place = place.with_key(item.key());
             match self.delete(&place, options).await {
-                Ok(reply) => {
-                    if let Answer::Object(object) | Answer::Deleted(object) = reply.answer {
-                        *item = object;
-                    }
-                    warnings.extend(reply.warnings);
+                Ok(Reply { answer: Answer::Object(object) | Answer::Deleted(object), warnings }) => {
+                    Ok((object, warnings))
                 }
-                Err(status) if status.is_not_found() => {}
-                Err(status) => return Err(status),
+                Err(status) if !status.is_not_found() => Err(status),
+                _ => Ok((item, Vec::new())),
             }
-        }
+        });
+        let deleted: Vec<_> = deletions.buffered(AT_ONCE).try_collect().await?;
+        let (items, warnings): (Vec<_>, Vec<_>) = deleted.into_iter().unzip();
+        list.items = items;
+        let mut warnings = warnings.concat();
+        warnings.dedup();
         Ok(Reply { answer: Answer::List(list), warnings })
     }
 }
 
+/// What the one who deletes should know.
+fn warning(place: &Place, options: &DeleteOptions) -> Option<String> {
+    let is_warned = *place.resource() == JOBS && options.propagation.is_none();
+    is_warned.then(|| JOBS_ORPHAN.to_owned())
+}
+
 fn check_preconditions(place: &Place, options: &DeleteOptions, current: &Object) -> Result<(), Status> {
     let resource = place.resource();
-    if let Some(uid) = &options.uid {
-        check_uid(resource, uid, current)?;
+    // Kubernetes names the kind here where it names the resource elsewhere.
+    let conflict = |words: String| {
+        let kind = Resource { plural: resource.kind.clone(), ..resource.clone() };
+        Err(Status::conflict(&kind, current.name(), &words))
+    };
+    if let Some(uid) = options.uid.as_ref().filter(|uid| *uid != current.uid()) {
+        return conflict(format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+             deleted and then recreated",
+            current.uid()
+        ));
     }
     if let Some(revision) = options.revision.filter(|revision| *revision != current.revision()) {
-        let words = format!(
-            "Precondition failed: ResourceVersion in precondition: {revision}, ResourceVersion in object meta: {}",
+        return conflict(format!(
+            "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record ({}). \
+             The object might have been modified",
             current.revision()
-        );
-        return Err(Status::conflict(resource, current.name(), &words));
+        ));
     }
     if *resource == NAMESPACES && namespace::IMMORTAL.contains(&current.name()) {
         return Err(Status::forbidden(resource, current.name(), "this namespace may not be deleted"));
@@ -125,7 +150,7 @@ fn check_preconditions(place: &Place, options: &DeleteOptions, current: &Object)
 /// Decides the next step of an object's end. A deadline, once set, only comes closer.
 fn next_step(place: &Place, old: &Value, options: &DeleteOptions, now: Timestamp) -> Step {
     let mut new = old.clone();
-    set_propagation(&mut new, options.propagation);
+    set_propagation(&mut new, dependents(place), options.propagation);
     let kept = metadata::finalizers(&new).next().is_some() || place.kind.is_held(&new);
     let grace = if metadata::is_terminating(old) {
         shorten(&mut new, options.grace_seconds)
@@ -174,22 +199,32 @@ fn shorten(new: &mut Value, asked: Option<u64>) -> u64 {
     asked
 }
 
-fn set_propagation(new: &mut Value, propagation: Option<Propagation>) {
-    let Some(propagation) = propagation else {
-        return;
-    };
-    let mut finalizers: Vec<String> = metadata::finalizers(new).map(str::to_owned).collect();
-    let wanted = match propagation {
-        Propagation::Background => None,
-        Propagation::Foreground => Some(FOREGROUND),
-        Propagation::Orphan => Some(ORPHAN),
-    };
-    finalizers.retain(|finalizer| {
-        ![ORPHAN, FOREGROUND].contains(&finalizer.as_str()) || Some(&**finalizer) == wanted
-    });
-    if let Some(wanted) = wanted.filter(|wanted| !finalizers.iter().any(|known| known == wanted)) {
-        finalizers.push(wanted.to_owned());
+/// What becomes of what an object owns if nothing is said, in the version in which it is deleted.
+fn dependents(place: &Place) -> Dependents {
+    match place.version.resource().api_version().as_str() {
+        "extensions/v1beta1" | "apps/v1beta1" | "apps/v1beta2" => Dependents::Orphaned,
+        _ => place.kind.definition().dependents,
     }
+}
+
+/// Sets the finalizer by which the garbage collector learns what to do: as asked, or else as the object says, or else as
+/// is usual for its kind.
+fn set_propagation(new: &mut Value, usual: Dependents, asked: Option<Propagation>) {
+    let mut finalizers: Vec<String> = metadata::finalizers(new).map(str::to_owned).collect();
+    let is_known = |finalizer: &String| [ORPHAN, FOREGROUND].contains(&finalizer.as_str());
+    let own = finalizers.iter().find(|finalizer| is_known(finalizer));
+    let wanted = match (usual, asked) {
+        (Dependents::None, _) | (_, Some(Propagation::Background)) => None,
+        (_, Some(Propagation::Foreground)) => Some(FOREGROUND.to_owned()),
+        (_, Some(Propagation::Orphan)) => Some(ORPHAN.to_owned()),
+        (Dependents::Orphaned, None) => Some(own.cloned().unwrap_or_else(|| ORPHAN.to_owned())),
+        (Dependents::Deleted, None) => own.cloned(),
+    };
+    if wanted.as_ref() == own && finalizers.iter().filter(|finalizer| is_known(finalizer)).count() < 2 {
+        return;
+    }
+    finalizers.retain(|finalizer| !is_known(finalizer));
+    finalizers.extend(wanted);
     let finalizers = (!finalizers.is_empty()).then(|| finalizers.into());
     tree::set(tree::object(new, "metadata"), "finalizers", finalizers);
 }

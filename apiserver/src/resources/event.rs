@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use serde_json::Value;
 
-use crate::builtin::{Builtin, Column, Definition};
+use crate::builtin::{Builtin, Column, Definition, Dependents};
 
 /// The kind Event.
 pub struct Events;
@@ -37,6 +37,7 @@ impl Builtin for Events {
             "type",
         ],
         volatile: true,
+        dependents: Dependents::None,
         ..Definition::new("event")
     };
 

@@ -14,7 +14,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use super::template;
-use crate::builtin::{Builtin, Column, Definition};
+use crate::builtin::{Builtin, Column, Definition, Dependents};
 use crate::tree;
 
 /// The labels by which a job knows its pods; the second of each pair is for older clients.
@@ -37,6 +37,7 @@ impl Builtin for Jobs {
         subresources: &["status"],
         generation: &["spec"],
         fields: &["status.successful"],
+        dependents: Dependents::Orphaned,
         ..Definition::new("job")
     };
 

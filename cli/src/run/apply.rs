@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use api::backend::{Answer, Body, DeleteOptions, FieldValidation, Patch, Reply, Verb, WriteOptions};
+use api::backend::{
+    Answer, Body, DeleteOptions, FieldValidation, Patch, Propagation, Reply, Verb, WriteOptions,
+};
 use api::{Cache, Client, Key, Resource, Revision, Status};
 use serde_json::Value;
 
@@ -65,7 +67,10 @@ impl Applied {
         let gone: Vec<_> = self.0.keys().filter(|id| !kept(id)).cloned().collect();
         let mut steps = Vec::new();
         for (resource, key) in gone {
-            let deleted = client.delete(&resource, &key, DeleteOptions::default()).await;
+            // What a Job owns would stay otherwise.
+            let options =
+                DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+            let deleted = client.delete(&resource, &key, options).await;
             if deleted.is_ok() {
                 steps.push(Step { done: "deleted", name: format!("{}/{}", resource.kind, key.name) });
             }

@@ -144,7 +144,11 @@ async fn a_deletion_obeys_its_options_and_shows_what_lingers() {
     assert_eq!(lingering["metadata"]["uid"], created["metadata"]["uid"]);
     let gone =
         world.call("DELETE", &format!("{path}?gracePeriodSeconds=0"), &[], Body::empty()).await.value();
-    assert_eq!((gone["kind"].as_str(), gone["details"]["kind"].as_str()), (Some("Status"), Some("pods")));
+    assert_eq!((gone["kind"].as_str(), &gone["metadata"]["name"]), (Some("Pod"), &json!("p")));
+    let held = json!({"metadata": {"name": "held", "finalizers": ["a/b"]}});
+    world.create(MAPS, held).await;
+    let cascading = format!("{MAPS}/held?orphanDependents=false");
+    assert_eq!(world.call("DELETE", &cascading, &[], Body::empty()).await.code, 202);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use api::backend::{Answer, Propagation};
+use api::resource::JOBS;
 
 fn grace(seconds: u64) -> DeleteOptions {
     DeleteOptions { grace_seconds: Some(seconds), ..DeleteOptions::default() }
@@ -24,7 +25,13 @@ async fn an_object_without_finalizers_is_gone_at_once() {
     let world = start().await;
     let created = world.create(&CONFIG_MAPS, config_map("a", "1")).await.unwrap();
     let wrong = DeleteOptions { uid: Some("other".into()), ..DeleteOptions::default() };
-    assert!(world.delete(&CONFIG_MAPS, "a", wrong).await.unwrap_err().is_conflict());
+    let refused = world.delete(&CONFIG_MAPS, "a", wrong).await.unwrap_err();
+    let uid = created["metadata"]["uid"].as_str().unwrap();
+    let words = format!(
+        "Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (other) does not match the UID in \
+         record ({uid}). The object might have been deleted and then recreated"
+    );
+    assert_eq!((refused.code, refused.message), (409, words));
     let stale = DeleteOptions { revision: Some(api::Revision(1)), ..DeleteOptions::default() };
     assert!(world.delete(&CONFIG_MAPS, "a", stale).await.unwrap_err().is_conflict());
     let gone = world.delete(&CONFIG_MAPS, "a", DeleteOptions::default()).await.unwrap();
@@ -123,6 +130,55 @@ async fn propagation_is_left_to_the_garbage_collector_as_a_finalizer() {
     let background = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
     world.delete(&DEPLOYMENTS, "c", background).await.unwrap();
     assert!(world.get(&DEPLOYMENTS, "c").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_of_dependents_follows_the_request_then_the_object_then_the_kind() {
+    let world = start().await;
+    let job = |name: &str, finalizers: &[&str]| {
+        json!({"metadata": {"name": name, "finalizers": finalizers}, "spec": {"template": {"spec":
+            {"restartPolicy": "Never", "containers": [{"name": "c", "image": "app"}]}}}})
+    };
+    let row = async |name: &str, own: &[&str], asked: Option<Propagation>, wanted: &[&str], warned: bool| {
+        world.create(&JOBS, job(name, own)).await.unwrap();
+        let options = DeleteOptions { propagation: asked, ..DeleteOptions::default() };
+        let reply = world.client.call(&JOBS, key(&JOBS, name), "", Verb::Delete(options)).await.unwrap();
+        assert_eq!(reply.warnings.len(), usize::from(warned), "{name}");
+        let left =
+            world.get(&JOBS, name).await.map_or(json!([]), |job| job["metadata"]["finalizers"].clone());
+        assert_eq!(left, json!(wanted), "{name}");
+    };
+    use Propagation::{Background, Foreground, Orphan};
+    row("usual", &[], None, &["orphan"], true).await;
+    row("background", &[], Some(Background), &[], false).await;
+    row("own", &["foregroundDeletion"], None, &["foregroundDeletion"], true).await;
+    row("both", &["orphan", "a/b", "foregroundDeletion"], None, &["a/b", "orphan"], true).await;
+    row("other", &["a/b", "orphan"], Some(Foreground), &["a/b", "foregroundDeletion"], false).await;
+    row("orphan", &["a/b"], Some(Orphan), &["a/b", "orphan"], false).await;
+    row("none", &["orphan", "a/b"], Some(Background), &["a/b"], false).await;
+    let event = json!({"metadata": {"name": "e"}, "reason": "Tested",
+        "involvedObject": {"kind": "Pod", "namespace": "default", "name": "p"}});
+    let events = &api::resource::EVENTS;
+    world.create(events, event).await.unwrap();
+    let orphaning = DeleteOptions { propagation: Some(Orphan), ..DeleteOptions::default() };
+    world.delete(events, "e", orphaning).await.unwrap();
+    assert!(world.get(events, "e").await.is_err(), "events own nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_deletes_nothing() {
+    let world = start().await;
+    running_pod(&world, "p").await;
+    world.create(&CONFIG_MAPS, config_map("a", "")).await.unwrap();
+    let before = world.registry.store().revision();
+    let dry = || DeleteOptions { dry_run: true, ..DeleteOptions::default() };
+    let marked = world.delete(&PODS, "p", dry()).await.unwrap();
+    assert!(marked.is_terminating());
+    world.delete(&CONFIG_MAPS, "a", dry()).await.unwrap();
+    let verb = Verb::DeleteCollection(ListOptions::default(), dry());
+    let reply = world.client.call(&CONFIG_MAPS, Key::new("default", ""), "", verb).await.unwrap();
+    assert!(matches!(reply.answer, Answer::List(list) if list.items.len() == 1));
+    assert_eq!(world.registry.store().revision(), before);
 }
 
 #[tokio::test(start_paused = true)]
