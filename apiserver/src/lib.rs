@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod auth;
 pub mod builtin;
+pub mod cel;
 pub mod cells;
 pub mod codec;
 pub mod discovery;
