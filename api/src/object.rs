@@ -62,6 +62,7 @@ struct Record {
     metadata: ObjectMeta,
     revision: Revision,
     value: OnceLock<Value>,
+    encoded: OnceLock<Bytes>,
     typed: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
@@ -133,6 +134,7 @@ impl Object {
             revision: Revision(revision.unwrap_or(0)),
             metadata,
             value: OnceLock::new(),
+            encoded: OnceLock::new(),
             typed: OnceLock::new(),
         }))
     }
@@ -146,6 +148,15 @@ impl Object {
     /// The JSON text, resourceVersion included.
     pub fn json(&self) -> &Bytes {
         &self.0.json
+    }
+
+    /// The object in the one other encoding in which clients read it; `encode` makes it at the first call.
+    pub fn encoded<E>(&self, encode: impl FnOnce(&Self) -> Result<Bytes, E>) -> Result<&Bytes, E> {
+        if let Some(encoded) = self.0.encoded.get() {
+            return Ok(encoded);
+        }
+        let encoded = encode(self)?;
+        Ok(self.0.encoded.get_or_init(|| encoded))
     }
 
     /// `v1`, `apps/v1`.
@@ -250,6 +261,15 @@ mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::{ConfigMap, Pod};
     use serde_json::json;
+
+    #[test]
+    fn another_encoding_is_made_once() {
+        let object = Object::from_json(Bytes::from_static(b"{}")).expect("an object");
+        let refused: Result<&Bytes, &str> = object.encoded(|_| Err("no"));
+        assert_eq!(refused, Err("no"));
+        let made = |text: &'static [u8]| object.encoded(|_| Ok::<_, &str>(Bytes::from_static(text))).cloned();
+        assert_eq!((made(b"one"), made(b"two")), (Ok("one".into()), Ok("one".into())));
+    }
 
     #[test]
     fn an_object_is_decoded_as_one_type_only() {

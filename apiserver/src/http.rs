@@ -10,6 +10,7 @@ mod backup;
 mod body;
 pub(crate) mod catalog;
 mod discovery;
+mod encode;
 mod health;
 mod list;
 mod log;
@@ -145,9 +146,10 @@ async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
     let http1 = call.version < Version::HTTP_2;
     let (mut about, mut is_long) = (OTHER, false);
     let span = debug_span!("request", method = %call.method, path = call.path);
+    let encoding = accept::encoding_of_failures(&call.headers);
     let result = call.carry_out(&server, &mut about, &mut is_long).instrument(span.clone()).await;
     let mut response = result.unwrap_or_else(|status| {
-        let mut response = reply::failure(&status);
+        let mut response = reply::failure(&status, encoding);
         // The rest of a body that is not read would be taken for the next request.
         if status.reason == Reason::RequestEntityTooLarge && http1 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

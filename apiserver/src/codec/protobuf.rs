@@ -79,14 +79,35 @@ pub fn encode(object: &Value, of: &Type) -> Result<Vec<u8>, CodecError> {
         return Err(CodecError::at(&Path::ROOT)(Flaw::Unfit));
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut bytes = MAGIC.to_vec();
-    wire::nested(&mut bytes, envelope::TYPE, |bytes| {
-        wire::text(bytes, envelope::API_VERSION, text("apiVersion"));
-        wire::text(bytes, envelope::KIND, text("kind"));
-        Ok(())
-    })?;
-    wire::nested(&mut bytes, envelope::RAW, |bytes| write::object(of, members, bytes))?;
+    Ok(enclose(text("apiVersion"), text("kind"), &encode_message(object, of)?))
+}
+
+/// Writes the message alone of an object that the schema has accepted.
+pub fn encode_message(object: &Value, of: &Type) -> Result<Vec<u8>, CodecError> {
+    let Value::Object(members) = object else {
+        return Err(CodecError::at(&Path::ROOT)(Flaw::Unfit));
+    };
+    let mut bytes = Vec::new();
+    write::object(of, members, &mut bytes)?;
     Ok(bytes)
+}
+
+/// An envelope up to the message of `length` bytes that is to follow.
+pub fn envelope_head(api_version: &str, kind: &str, length: usize) -> Vec<u8> {
+    let mut named = Vec::with_capacity(api_version.len() + kind.len() + 4);
+    wire::text(&mut named, envelope::API_VERSION, api_version);
+    wire::text(&mut named, envelope::KIND, kind);
+    let mut bytes = MAGIC.to_vec();
+    wire::run(&mut bytes, envelope::TYPE, &named);
+    wire::run_head(&mut bytes, envelope::RAW, length);
+    bytes
+}
+
+/// A message in its envelope.
+pub fn enclose(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
+    let mut bytes = envelope_head(api_version, kind, message.len());
+    bytes.extend_from_slice(message);
+    bytes
 }
 
 struct Envelope<'b> {
@@ -118,7 +139,8 @@ fn open(body: &[u8]) -> Result<Envelope<'_>, Flaw> {
     Ok(envelope)
 }
 
-fn type_of(api_version: &str, kind: &str) -> Option<&'static Type> {
+/// The type of an object, if the schema has it.
+pub fn type_of(api_version: &str, kind: &str) -> Option<&'static Type> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     // The options of a deletion are in every group, in the version of what is deleted.
     let options =

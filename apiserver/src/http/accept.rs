@@ -1,10 +1,12 @@
 //! What a client wants to be shown, as its header Accept says.
 
 use api::Status;
+use api::field::FieldError;
 use api::status::Reason;
 use http::HeaderMap;
 use http::header::ACCEPT;
 
+use super::encode::Encoding;
 use super::query::Query;
 
 /// How objects are shown.
@@ -16,6 +18,34 @@ pub(super) enum Shape {
     Table(Include),
     /// Their metadata alone.
     Metadata,
+    /// The metadata of a list of them.
+    MetadataList,
+}
+
+/// What a client wants to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub shape: Shape,
+    /// The version of what is shown instead of the objects.
+    pub api_version: &'static str,
+    pub encoding: Encoding,
+}
+
+/// What can be shown at all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// Whether there are messages for whole objects.
+    pub has_protobuf: bool,
+    pub is_watch: bool,
+}
+
+/// What a media type asks for.
+#[derive(Clone, Copy)]
+enum Form {
+    Whole,
+    Table,
+    Metadata,
+    MetadataList,
 }
 
 /// What the row of a table has of its object.
@@ -41,6 +71,10 @@ pub(super) enum LegacySchema {
     Protobuf,
 }
 
+/// The versions of what is shown instead of objects.
+const META_V1: &str = "meta.k8s.io/v1";
+const META_V1BETA1: &str = "meta.k8s.io/v1beta1";
+
 /// One of the media types a client takes.
 struct MediaType<'a> {
     name: &'a str,
@@ -62,7 +96,48 @@ impl<'a> MediaType<'a> {
     }
 
     fn is_json(&self) -> bool {
-        ["application/json", "application/*", "*/*"].iter().any(|known| self.name.eq_ignore_ascii_case(known))
+        self.is(Encoding::Json)
+    }
+
+    fn is(&self, encoding: Encoding) -> bool {
+        let own = match encoding {
+            Encoding::Json => "application/json",
+            Encoding::Yaml => "application/yaml",
+            Encoding::Protobuf => "application/vnd.kubernetes.protobuf",
+        };
+        [own, "application/*", "*/*"].iter().any(|known| self.name.eq_ignore_ascii_case(known))
+    }
+
+    /// How many of its two words are open.
+    fn stars(&self) -> usize {
+        self.name.matches('*').count()
+    }
+
+    /// Whether it asks for no other stream than there is in this encoding.
+    fn streams(&self, encoding: Encoding) -> bool {
+        match self.parameter("stream") {
+            None | Some("") => true,
+            Some(stream) => stream == "watch" && encoding != Encoding::Yaml,
+        }
+    }
+
+    /// What it asks for, with its version; none if there is no such thing.
+    fn form(&self) -> Option<(Form, &'static str)> {
+        if ["as", "g", "v"].iter().all(|name| self.parameter(name).is_none()) {
+            return Some((Form::Whole, META_V1));
+        }
+        let api_version = match self.parameter("v") {
+            Some("v1") => META_V1,
+            Some("v1beta1") => META_V1BETA1,
+            _ => return None,
+        };
+        let form = match self.parameter("as")? {
+            "Table" => Form::Table,
+            "PartialObjectMetadata" => Form::Metadata,
+            "PartialObjectMetadataList" => Form::MetadataList,
+            _ => return None,
+        };
+        (self.parameter("g") == Some("meta.k8s.io")).then_some((form, api_version))
     }
 
     /// Whether it asks for another representation, by its group, version and kind.
@@ -82,24 +157,48 @@ fn accepted(headers: &HeaderMap) -> Vec<MediaType<'_>> {
         weighted.push(MediaType::parse("*/*"));
     }
     weighted.retain(|(_, weight)| *weight > 0.0);
-    weighted.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    weighted.sort_by(|(one, one_weight), (other, other_weight)| {
+        other_weight.total_cmp(one_weight).then(one.stars().cmp(&other.stars()))
+    });
     weighted.into_iter().map(|(media_type, _)| media_type).collect()
 }
 
-/// How the objects of an answer are to be shown.
-pub(super) fn shape(headers: &HeaderMap, query: &Query) -> Result<Shape, Status> {
-    for media_type in accepted(headers).iter().filter(|media_type| media_type.is_json()) {
-        if media_type.parameter("as").is_none() {
-            return Ok(Shape::Whole);
-        }
-        if media_type.is_as("meta.k8s.io", "v1", &["Table"]) {
-            return include(query).map(Shape::Table);
-        }
-        if media_type.is_as("meta.k8s.io", "v1", &["PartialObjectMetadata", "PartialObjectMetadataList"]) {
-            return Ok(Shape::Metadata);
+/// How the objects of an answer are to be shown, by the first that fits of what the client takes.
+pub(super) fn wanted(headers: &HeaderMap, query: &Query, offer: Offer) -> Result<Wanted, Status> {
+    const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::Yaml, Encoding::Protobuf];
+    for media_type in &accepted(headers) {
+        for encoding in ENCODINGS.into_iter().filter(|encoding| media_type.is(*encoding)) {
+            let Some((form, api_version)) = media_type.form().filter(|_| media_type.streams(encoding)) else {
+                continue;
+            };
+            let fits = match form {
+                Form::Whole => encoding != Encoding::Protobuf || offer.has_protobuf,
+                Form::Table => encoding != Encoding::Protobuf,
+                Form::Metadata | Form::MetadataList => true,
+            };
+            if !fits {
+                continue;
+            }
+            // Kubernetes looks no further either.
+            if offer.is_watch && encoding == Encoding::Yaml {
+                return Err(not_acceptable(offer.is_watch));
+            }
+            let shape = match form {
+                Form::Whole => Shape::Whole,
+                Form::Table => Shape::Table(include(query)?),
+                Form::Metadata => Shape::Metadata,
+                Form::MetadataList => Shape::MetadataList,
+            };
+            return Ok(Wanted { shape, api_version, encoding });
         }
     }
-    Err(not_acceptable())
+    Err(not_acceptable(offer.is_watch))
+}
+
+/// In which encoding the client wants to be told what went wrong.
+pub(super) fn encoding_of_failures(headers: &HeaderMap) -> Encoding {
+    let offer = Offer { has_protobuf: true, is_watch: false };
+    wanted(headers, &Query::default(), offer).map_or(Encoding::Json, |wanted| wanted.encoding)
 }
 
 fn include(query: &Query) -> Result<Include, Status> {
@@ -107,7 +206,11 @@ fn include(query: &Query) -> Result<Include, Status> {
         None | Some("Metadata") => Ok(Include::Metadata),
         Some("None") => Ok(Include::Nothing),
         Some("Object") => Ok(Include::Object),
-        Some(other) => Err(Status::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+        Some(other) => {
+            let allowed = ["", "Metadata", "None", "Object"];
+            let error = FieldError::unsupported("includeObject", other, &allowed);
+            Err(Status::bad_request(format!("Unable to convert to Table as requested: {error}")))
+        }
     }
 }
 
@@ -125,7 +228,7 @@ pub(super) fn discovery(headers: &HeaderMap) -> Result<Discovery, Status> {
             return Ok(Discovery::Legacy);
         }
     }
-    Err(not_acceptable())
+    Err(not_acceptable(false))
 }
 
 /// In which form the document of OpenAPI v2 is to be shown; none if the client takes neither.
@@ -143,8 +246,12 @@ pub(super) fn legacy_schema(headers: &HeaderMap) -> Option<LegacySchema> {
     })
 }
 
-fn not_acceptable() -> Status {
-    Status::new(Reason::NotAcceptable, "only the following media types are accepted: application/json")
+fn not_acceptable(is_watch: bool) -> Status {
+    let types = match is_watch {
+        true => "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
+        false => "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+    };
+    Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {types}"))
 }
 
 #[cfg(test)]
@@ -156,34 +263,83 @@ mod tests {
         HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())])
     }
 
+    const OBJECTS: Offer = Offer { has_protobuf: true, is_watch: false };
+
     #[test]
     fn the_dearest_of_what_can_be_shown_is_shown() {
-        let row = |accept: &str, expected: Option<Shape>| {
-            assert_eq!(shape(&headers(accept), &Query::default()).ok(), expected, "{accept}");
+        let offered = |offer: Offer, accept: &str, expected: Option<(Shape, Encoding)>| {
+            let found = wanted(&headers(accept), &Query::default(), offer).ok();
+            assert_eq!(found.map(|found| (found.shape, found.encoding)), expected, "{accept}");
         };
-        row("*/*", Some(Shape::Whole));
-        row("application/json", Some(Shape::Whole));
-        row("application/json;stream=watch", Some(Shape::Whole));
-        row("application/vnd.kubernetes.protobuf,application/json", Some(Shape::Whole));
-        row("application/vnd.kubernetes.protobuf", None);
-        row("text/html;q=0.9, application/*;q=0.1", Some(Shape::Whole));
-        let table = Some(Shape::Table(Include::Metadata));
+        let row = |accept: &str, expected: Option<(Shape, Encoding)>| offered(OBJECTS, accept, expected);
+        let json = |shape| Some((shape, Encoding::Json));
+        let whole = |encoding| Some((Shape::Whole, encoding));
+        row("*/*", json(Shape::Whole));
+        row("application/*", json(Shape::Whole));
+        row("application/json", json(Shape::Whole));
+        row("application/json;stream=watch", json(Shape::Whole));
+        row("application/json;stream=events", None);
+        row("application/vnd.kubernetes.protobuf,application/json", whole(Encoding::Protobuf));
+        row("application/json,application/vnd.kubernetes.protobuf", json(Shape::Whole));
+        row("application/vnd.kubernetes.protobuf", whole(Encoding::Protobuf));
+        row("*/*, application/yaml", whole(Encoding::Yaml));
+        row("application/cbor, application/yaml", whole(Encoding::Yaml));
+        row("text/html;q=0.9, application/*;q=0.1", json(Shape::Whole));
+        row("text/html", None);
+        let table = Shape::Table(Include::Metadata);
         let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;\
             g=meta.k8s.io,application/json";
-        row(kubectl, table);
-        row("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", Some(Shape::Whole));
-        row("application/json;as=Table;v=v1beta1;g=meta.k8s.io", None);
-        row("application/json;q=0.1, application/json;as=Table;g=meta.k8s.io;v=v1", table);
-        row("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Shape::Metadata));
+        row(kubectl, json(table));
+        row("application/json;as=Table;v=v2;g=meta.k8s.io,application/json", json(Shape::Whole));
+        row("application/json;as=Table;v=v2;g=meta.k8s.io", None);
+        row("application/json;as=Status;v=v1;g=meta.k8s.io", None);
+        row("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", None);
         row(
-            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
-            application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-            Some(Shape::Metadata),
+            &format!("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,{kubectl}"),
+            json(table),
         );
-        assert_eq!(shape(&HeaderMap::new(), &Query::default()).unwrap(), Shape::Whole);
+        row("application/json;q=0.1, application/json;as=Table;g=meta.k8s.io;v=v1", json(table));
+        row("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", json(Shape::MetadataList));
+        let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
+            application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        row(metadata, Some((Shape::Metadata, Encoding::Protobuf)));
+        let custom =
+            |accept: &str, expected| offered(Offer { has_protobuf: false, ..OBJECTS }, accept, expected);
+        custom("application/vnd.kubernetes.protobuf,application/json", json(Shape::Whole));
+        custom("application/vnd.kubernetes.protobuf", None);
+        custom(metadata, Some((Shape::Metadata, Encoding::Protobuf)));
+        let watch = |accept: &str, expected| offered(Offer { is_watch: true, ..OBJECTS }, accept, expected);
+        watch("application/vnd.kubernetes.protobuf;stream=watch", whole(Encoding::Protobuf));
+        watch("application/yaml", None);
+        let old =
+            wanted(&headers("application/json;as=Table;v=v1beta1;g=meta.k8s.io"), &Query::default(), OBJECTS);
+        assert_eq!(old.unwrap().api_version, META_V1BETA1);
+        let shown = wanted(&HeaderMap::new(), &Query::default(), OBJECTS).unwrap();
+        assert_eq!((shown.shape, shown.encoding), (Shape::Whole, Encoding::Json));
         let nothing = Query::parse(Some("includeObject=None"));
-        assert_eq!(shape(&headers(kubectl), &nothing).unwrap(), Shape::Table(Include::Nothing));
-        assert!(shape(&headers(kubectl), &Query::parse(Some("includeObject=All"))).is_err());
+        assert_eq!(
+            wanted(&headers(kubectl), &nothing, OBJECTS).unwrap().shape,
+            Shape::Table(Include::Nothing)
+        );
+        let refused = wanted(&headers(kubectl), &Query::parse(Some("includeObject=All")), OBJECTS);
+        assert_eq!(
+            refused.unwrap_err().message,
+            r#"Unable to convert to Table as requested: includeObject: Unsupported value: "All": supported values: "", "Metadata", "None", "Object""#
+        );
+    }
+
+    #[test]
+    fn what_nobody_can_be_shown_is_said_in_kubernetes_words() {
+        let row = |is_watch: bool, expected: &str| {
+            let refused =
+                wanted(&headers("text/html"), &Query::default(), Offer { is_watch, ..OBJECTS }).unwrap_err();
+            assert_eq!(
+                (refused.code, refused.message),
+                (406, format!("only the following media types are accepted: {expected}"))
+            );
+        };
+        row(false, "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+        row(true, "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Makes responses: JSON, text, errors, warnings.
 
 use api::backend::{Answer, ObjectList};
+use api::status::Reason;
 use api::{Object, Resource, Status};
 use axum::body::Body;
 use axum::response::Response;
@@ -9,9 +10,9 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::accept::Shape;
-use super::list::ListBody;
-use super::table::{self, Layout};
+use super::accept::{Shape, Wanted};
+use super::encode::Encoding;
+use super::table::Layout;
 
 /// All warnings of a response together have at most this many characters, as in Kubernetes: more is cut.
 const WARNINGS_LIMIT: usize = 4096;
@@ -41,7 +42,8 @@ pub(super) fn text(code: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
-fn with_type(code: StatusCode, content_type: HeaderValue, body: Body) -> Response {
+/// A response of any media type.
+pub(super) fn with_type(code: StatusCode, content_type: HeaderValue, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -49,9 +51,12 @@ fn with_type(code: StatusCode, content_type: HeaderValue, body: Body) -> Respons
 }
 
 /// An error as the response.
-pub(super) fn failure(status: &Status) -> Response {
+pub(super) fn failure(status: &Status, encoding: Encoding) -> Response {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = value(code, &status.to_value());
+    let mut response = match encoding.tree(&status.to_value()) {
+        Ok(bytes) => with_type(code, encoding.media_type(), bytes.into()),
+        Err(_) => value(code, &status.to_value()),
+    };
     if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
@@ -61,7 +66,7 @@ pub(super) fn failure(status: &Status) -> Response {
 /// How objects become a response.
 pub(super) struct View {
     pub layout: Layout,
-    pub shape: Shape,
+    pub wanted: Wanted,
 }
 
 impl View {
@@ -72,61 +77,51 @@ impl View {
 
     /// One object.
     pub fn object(&self, code: StatusCode, object: &Object) -> Result<Response, Status> {
-        let bytes = match self.shape {
-            Shape::Whole => object.json().clone(),
-            Shape::Metadata => table::metadata(object).into(),
+        let Wanted { shape, api_version, encoding } = self.wanted;
+        let bytes = match shape {
+            Shape::Whole => encoding.object(object)?,
+            Shape::Metadata => encoding.metadata(object, api_version)?,
+            Shape::MetadataList => return Err(self.mismatch("PartialObjectMetadataList", "not a list", "")),
             Shape::Table(include) => {
                 let list = ObjectList { revision: object.revision(), ..ObjectList::default() };
                 let objects = std::slice::from_ref(object);
-                self.layout.table(&list, objects, include, true)?.into()
+                encoding.text(self.layout.table(api_version, &list, objects, include, true)?)?
             }
         };
-        Ok(json(code, bytes))
+        Ok(with_type(code, encoding.media_type(), bytes.into()))
     }
 
     /// A collection.
-    pub fn list(&self, list: ObjectList) -> Result<Response, Status> {
-        let (kind, api_version) = (self.layout.version.list_kind(), self.resource().api_version());
-        Ok(match self.shape {
+    pub fn list(&self, list: &ObjectList) -> Result<Response, Status> {
+        let Wanted { shape, api_version, encoding } = self.wanted;
+        let body = match shape {
             Shape::Whole => {
-                let head = list_head(&kind, &api_version, &list);
-                json(StatusCode::OK, Body::new(ListBody::new(head, list.items)))
+                let (kind, api_version) = (self.layout.version.list_kind(), self.resource().api_version());
+                encoding.list(&kind, &api_version, list)?
             }
-            Shape::Metadata => {
-                let mut bytes = list_head("PartialObjectMetadataList", "meta.k8s.io/v1", &list);
-                for (position, object) in list.items.iter().enumerate() {
-                    if position > 0 {
-                        bytes.push(b',');
-                    }
-                    bytes.extend(table::metadata(object));
-                }
-                bytes.extend(b"]}");
-                json(StatusCode::OK, bytes)
-            }
+            Shape::Metadata => return Err(self.mismatch("PartialObjectMetadata", "a list", "List")),
+            Shape::MetadataList => encoding.metadata_list(api_version, list)?,
             Shape::Table(include) => {
-                json(StatusCode::OK, self.layout.table(&list, &list.items, include, true)?)
+                encoding.text(self.layout.table(api_version, list, &list.items, include, true)?)?.into()
             }
-        })
+        };
+        Ok(with_type(StatusCode::OK, encoding.media_type(), body))
     }
-}
 
-/// A list up to its first item.
-fn list_head(kind: &str, api_version: &str, list: &ObjectList) -> Vec<u8> {
-    let metadata = list_metadata(list);
-    let head = format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{metadata},"items":["#);
-    head.into_bytes()
-}
+    /// Something of the schema that is not stored, such as a Status.
+    pub fn tree(&self, code: StatusCode, tree: &Value) -> Result<Response, Status> {
+        let encoding = self.wanted.encoding;
+        Ok(with_type(code, encoding.media_type(), encoding.tree(tree)?.into()))
+    }
 
-/// The metadata of a list.
-pub(super) fn list_metadata(list: &ObjectList) -> Value {
-    let mut metadata = json!({"resourceVersion": list.revision.to_string()});
-    if let Some(token) = &list.continue_token {
-        metadata["continue"] = token.as_str().into();
+    /// The metadata of one was asked for where there are many, or the other way round.
+    fn mismatch(&self, asked: &str, is: &str, suffix: &str) -> Status {
+        let Resource { group, kind, .. } = self.resource();
+        let package = group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        let words =
+            format!("you requested {asked}, but the requested object is {is} (*{package}.{kind}{suffix})");
+        Status::new(Reason::NotAcceptable, words)
     }
-    if let Some(remaining) = list.remaining {
-        metadata["remainingItemCount"] = remaining.into();
-    }
-    metadata
 }
 
 /// The kinds of which a DELETE answers the last state; of the others it only says that they are gone. Clients with types
@@ -152,7 +147,7 @@ const SHOWN_WHEN_DELETED: &[(&str, &[&str])] = &[
 ];
 
 /// What a DELETE answers when the object is gone; none if the object itself is the answer.
-pub(super) fn deleted(resource: &Resource, answer: &Answer) -> Option<Response> {
+pub(super) fn deleted(resource: &Resource, answer: &Answer) -> Option<Value> {
     let Answer::Deleted(object) = answer else {
         return None;
     };
@@ -168,14 +163,14 @@ pub(super) fn deleted(resource: &Resource, answer: &Answer) -> Option<Response> 
 }
 
 /// What a request answers that did its work and has nothing to show.
-pub(super) fn success(metadata: Value, details: Value, code: StatusCode) -> Response {
+pub(super) fn success(metadata: Value, details: Value, code: StatusCode) -> Value {
     let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Success"});
     if details.is_null() {
         status["code"] = code.as_u16().into();
     } else {
         status["details"] = details;
     }
-    value(code, &status)
+    status
 }
 
 /// Adds sentences for the user.

@@ -10,13 +10,16 @@ use http::{HeaderMap, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use serde::Deserialize;
 
+use super::accept::Offer;
 use super::body::{self, PatchFormat};
+use super::encode::Encoding;
 use super::query::Query;
 use super::reply::View;
 use super::route::{Action, Found};
 use super::table::Layout;
 use super::watch::Lines;
 use super::{Server, accept, log, options, reply};
+use crate::codec::protobuf;
 
 /// The shortest time a watch lasts for which the client set no limit; the longest is twice that.
 const WATCH_AT_LEAST: Duration = Duration::from_secs(30 * 60);
@@ -34,12 +37,12 @@ impl Found {
         if self.is_log() {
             return log::answer(server, user, self.key.clone(), query, self.about()).await;
         }
-        let shape = accept::shape(headers, query)?;
         let resource = self.version.resource();
+        let wanted = accept::wanted(headers, query, self.offer())?;
         let now = server.api.clock.now();
         let view = View {
             layout: Layout { version: self.version.clone(), is_scale: self.part() == "scale", now },
-            shape,
+            wanted,
         };
         let request = |verb| Request {
             user,
@@ -61,7 +64,7 @@ impl Found {
                     Ok(reply) => reply,
                     // Clients look for this among the events.
                     Err(status) if status.is_expired() => {
-                        return Ok(stream(Lines::failed(status, view, running)));
+                        return Ok(stream(wanted.encoding, Lines::failed(status, view, running)));
                     }
                     Err(status) => return Err(status),
                 };
@@ -70,17 +73,16 @@ impl Found {
                 };
                 let clock = server.api.clock.clone();
                 let end = Box::pin(server.stopping());
-                Ok(stream(Lines::new(events, view, move || clock.now(), end, running)))
+                let lines = Lines::new(events, view, move || clock.now(), end, running);
+                Ok(stream(wanted.encoding, lines))
             }
             Action::Create => {
                 let options = options::write(query, "CreateOptions")?;
                 let reply = call(Verb::Create(object(headers, body).await?, options)).await?;
                 if self.part() == "binding" {
-                    return Ok(reply::success(
-                        serde_json::json!({}),
-                        serde_json::Value::Null,
-                        StatusCode::CREATED,
-                    ));
+                    let nothing = (serde_json::json!({}), serde_json::Value::Null);
+                    let done = reply::success(nothing.0, nothing.1, StatusCode::CREATED);
+                    return view.tree(StatusCode::CREATED, &done);
                 }
                 respond(&view, StatusCode::CREATED, reply)
             }
@@ -111,7 +113,8 @@ impl Found {
                 let lingers = is_cascading && matches!(reply.answer, Answer::Object(_));
                 let code = if lingers { StatusCode::ACCEPTED } else { StatusCode::OK };
                 match reply::deleted(resource, &reply.answer) {
-                    Some(mut response) => {
+                    Some(status) => {
+                        let mut response = view.tree(StatusCode::OK, &status)?;
                         reply::warn(response.headers_mut(), &reply.warnings);
                         Ok(response)
                     }
@@ -127,18 +130,27 @@ impl Found {
     }
 }
 
+impl Found {
+    /// What can be shown of the objects: custom ones and versions that are gone have no messages.
+    fn offer(&self) -> Offer {
+        let resource = self.version.resource();
+        let has_protobuf = protobuf::type_of(&resource.api_version(), &resource.kind).is_some();
+        Offer { has_protobuf, is_watch: self.action == Action::Watch }
+    }
+}
+
 fn respond(view: &View, code: StatusCode, reply: Reply) -> Result<Response, Status> {
     let mut response = match reply.answer {
         Answer::Object(object) | Answer::Deleted(object) => view.object(code, &object)?,
-        Answer::List(list) => view.list(list)?,
+        Answer::List(list) => view.list(&list)?,
         Answer::Watch(_) => return Err(Status::internal("a watch nobody asked for")),
     };
     reply::warn(response.headers_mut(), &reply.warnings);
     Ok(response)
 }
 
-fn stream(lines: Lines) -> Response {
-    reply::json(StatusCode::OK, axum::body::Body::new(lines))
+fn stream(encoding: Encoding, lines: Lines) -> Response {
+    reply::with_type(StatusCode::OK, encoding.media_type_of_watch(), axum::body::Body::new(lines))
 }
 
 async fn object(headers: &HeaderMap, body: axum::body::Body) -> Result<Body, Status> {

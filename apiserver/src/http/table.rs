@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::accept::Include;
-use super::reply::list_metadata;
+use super::encode::{list_metadata, metadata_json};
 use crate::builtin::Column;
 use crate::cells;
 use crate::served::Version;
@@ -39,6 +39,7 @@ impl Layout {
     /// A table of objects; with its columns, or without where the reader has seen them before.
     pub fn table(
         &self,
+        api_version: &str,
         list: &ObjectList,
         objects: &[Object],
         include: Include,
@@ -48,14 +49,14 @@ impl Layout {
         let columns = Value::from(columns.unwrap_or_default());
         let metadata = list_metadata(list);
         let mut text = format!(
-            r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{metadata},"columnDefinitions":{columns},"rows":["#
+            r#"{{"kind":"Table","apiVersion":"{api_version}","metadata":{metadata},"columnDefinitions":{columns},"rows":["#
         )
         .into_bytes();
         for (position, object) in objects.iter().enumerate() {
             if position > 0 {
                 text.push(b',');
             }
-            self.write_row(&mut text, object, include)?;
+            self.write_row(&mut text, api_version, object, include)?;
         }
         text.extend_from_slice(b"]}");
         Ok(text)
@@ -68,7 +69,13 @@ impl Layout {
         }
     }
 
-    fn write_row(&self, text: &mut Vec<u8>, object: &Object, include: Include) -> Result<(), Status> {
+    fn write_row(
+        &self,
+        text: &mut Vec<u8>,
+        api_version: &str,
+        object: &Object,
+        include: Include,
+    ) -> Result<(), Status> {
         let cells = match self.is_scale {
             true => scale_row(object, self.now),
             false => self.version.row(object, self.now)?,
@@ -79,7 +86,7 @@ impl Layout {
             Include::Nothing => {}
             Include::Metadata => {
                 text.extend_from_slice(b",\"object\":");
-                text.extend_from_slice(&metadata(object));
+                text.extend_from_slice(&metadata_json(object, api_version));
             }
             Include::Object => {
                 text.extend_from_slice(b",\"object\":");
@@ -99,13 +106,4 @@ fn scale_row(object: &Object, now: Timestamp) -> Vec<Value> {
         value["status"]["replicas"].clone(),
         cells::age(object.metadata(), now),
     ]
-}
-
-/// The object reduced to its metadata.
-pub(super) fn metadata(object: &Object) -> Vec<u8> {
-    let mut text = br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#.to_vec();
-    let written = serde_json::to_vec(object.metadata()).expect("metadata has only keys that are strings");
-    text.extend(written);
-    text.push(b'}');
-    text
 }

@@ -1,6 +1,7 @@
 //! The API as clients see it, called in this process.
 #![allow(clippy::unwrap_used)]
 
+mod encodings;
 mod logs;
 mod objects;
 mod others;

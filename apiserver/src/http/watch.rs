@@ -1,4 +1,4 @@
-//! The body of a WATCH: one line of JSON for each event, for as long as the client asked.
+//! The body of a WATCH: one line of JSON or one frame of protobuf for each event, for as long as the client asked.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -6,14 +6,14 @@ use std::task::{Context, Poll};
 
 use api::backend::ObjectList;
 use api::watch::{WatchEvent, WatchStream};
-use api::{Object, Revision, Status};
+use api::{Object, Resource, Revision, Status};
 use axum::body::HttpBody;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body::Frame;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::accept::Shape;
+use super::accept::{Include, Shape, Wanted};
 use super::metrics::Running;
 use super::reply::View;
 
@@ -23,7 +23,7 @@ const PIECE: usize = 64 << 10;
 /// The marker of the bookmark that ends the initial events.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// The events of a watch as text. Nothing is queued here: events are taken as the connection takes their text.
+/// The events of a watch as bytes. Nothing is queued here: events are taken as the connection takes their bytes.
 pub(super) struct Lines {
     events: WatchStream,
     /// Comes when the watch has lasted as long as it may, or the server stops.
@@ -33,7 +33,7 @@ pub(super) struct Lines {
     _running: Running,
 }
 
-/// Writes events as lines.
+/// Writes events.
 struct Writer {
     view: View,
     now: Box<dyn Fn() -> jiff::Timestamp + Send>,
@@ -74,7 +74,7 @@ impl HttpBody for Lines {
             this.ended = true;
             return Poll::Ready(None);
         }
-        let mut piece = BytesMut::new();
+        let mut piece = Vec::new();
         while piece.len() < PIECE && !this.ended {
             match this.events.as_mut().poll_next(context) {
                 Poll::Ready(Some(event)) => {
@@ -87,7 +87,7 @@ impl HttpBody for Lines {
         }
         match piece.is_empty() {
             true => Poll::Ready(None),
-            false => Poll::Ready(Some(Ok(Frame::data(piece.freeze())))),
+            false => Poll::Ready(Some(Ok(Frame::data(piece.into())))),
         }
     }
 
@@ -98,7 +98,8 @@ impl HttpBody for Lines {
 
 impl Writer {
     /// Writes one event; an error, told in the stream, is the last.
-    fn write(&mut self, text: &mut BytesMut, event: &WatchEvent) -> Result<(), ()> {
+    fn write(&mut self, piece: &mut Vec<u8>, event: &WatchEvent) -> Result<(), ()> {
+        let encoding = self.view.wanted.encoding;
         let (name, shown) = match event {
             WatchEvent::Added(object) => ("ADDED", self.object(object)),
             WatchEvent::Modified(object) => ("MODIFIED", self.object(object)),
@@ -108,55 +109,64 @@ impl Writer {
             }
             WatchEvent::Error(status) => ("ERROR", Err(status.clone())),
         };
-        let (name, shown, result) = match shown {
-            Ok(shown) => (name, shown, Ok(())),
-            Err(status) => ("ERROR", status.to_value().to_string().into(), Err(())),
-        };
-        text.reserve(shown.len() + 40);
-        text.extend_from_slice(b"{\"type\":\"");
-        text.extend_from_slice(name.as_bytes());
-        text.extend_from_slice(b"\",\"object\":");
-        text.extend_from_slice(&shown);
-        text.extend_from_slice(b"}\n");
-        result
+        match shown {
+            Ok(shown) => {
+                encoding.event(name, &shown, piece);
+                Ok(())
+            }
+            Err(status) => {
+                // A Status can be written in every encoding.
+                let shown = encoding.tree(&status.to_value()).unwrap_or_default();
+                encoding.event("ERROR", &shown, piece);
+                Err(())
+            }
+        }
     }
 
     fn object(&mut self, object: &Object) -> Result<Bytes, Status> {
-        match self.view.shape {
-            Shape::Whole => Ok(object.json().clone()),
-            Shape::Metadata => Ok(super::table::metadata(object).into()),
-            Shape::Table(_) => self.table(object.revision(), std::slice::from_ref(object)),
+        let Wanted { shape, api_version, encoding } = self.view.wanted;
+        match shape {
+            Shape::Whole => encoding.object(object),
+            Shape::Metadata | Shape::MetadataList => encoding.metadata(object, api_version),
+            Shape::Table(include) => self.table(include, object.revision(), std::slice::from_ref(object)),
         }
     }
 
     fn bookmark(&mut self, revision: Revision, initial_events_end: bool) -> Result<Bytes, Status> {
-        if let Shape::Table(_) = self.view.shape {
-            return self.table(revision, &[]);
-        }
+        let Wanted { shape, api_version, encoding } = self.view.wanted;
         let resource = self.view.resource();
-        let (kind, api_version) = match self.view.shape {
-            Shape::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
-            _ => (resource.kind.as_ref(), resource.api_version()),
-        };
-        let mut object = json!({
-            "kind": kind,
-            "apiVersion": api_version,
-            "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
-        });
+        let own_version = resource.api_version();
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
         if initial_events_end {
-            object["metadata"]["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+            metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
         }
-        Ok(object.to_string().into())
+        match shape {
+            Shape::Table(include) => {
+                let object = bookmarked(resource, metadata)?;
+                // Not every kind has a row for an object with nothing in it.
+                let row = self.table(include, revision, std::slice::from_ref(&object));
+                row.or_else(|_| self.table(include, revision, &[]))
+            }
+            Shape::Whole => encoding.bookmark(&resource.kind, &own_version, &metadata),
+            Shape::Metadata | Shape::MetadataList => {
+                encoding.bookmark("PartialObjectMetadata", api_version, &metadata)
+            }
+        }
     }
 
-    fn table(&mut self, revision: Revision, objects: &[Object]) -> Result<Bytes, Status> {
-        let Shape::Table(include) = self.view.shape else {
-            return Ok(Bytes::new());
-        };
+    fn table(&mut self, include: Include, revision: Revision, objects: &[Object]) -> Result<Bytes, Status> {
         let list = ObjectList { revision, ..ObjectList::default() };
         self.view.layout.now = (self.now)();
-        let table = self.view.layout.table(&list, objects, include, !self.columns_sent)?;
+        let with_columns = !self.columns_sent;
+        let table =
+            self.view.layout.table(self.view.wanted.api_version, &list, objects, include, with_columns)?;
         self.columns_sent = true;
         Ok(table.into())
     }
+}
+
+/// An object with nothing but its kind and the metadata of a bookmark.
+fn bookmarked(resource: &Resource, metadata: Value) -> Result<Object, Status> {
+    let object = json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": metadata});
+    Object::from_value(object).map_err(Status::internal)
 }

@@ -177,10 +177,15 @@ pub fn fixed64(bytes: &mut Vec<u8>, tag: u32, number: u64) {
 
 /// Writes a run of bytes.
 pub fn run(bytes: &mut Vec<u8>, tag: u32, content: &[u8]) {
+    run_head(bytes, tag, content.len());
+    bytes.extend_from_slice(content);
+}
+
+/// Writes what comes before a run of so many bytes.
+pub fn run_head(bytes: &mut Vec<u8>, tag: u32, length: usize) {
     raw_varint(bytes, u64::from(tag) << 3 | 2);
     // A length has at most 64 bits on every machine there is.
-    raw_varint(bytes, content.len() as u64);
-    bytes.extend_from_slice(content);
+    raw_varint(bytes, length as u64);
 }
 
 /// Writes a text.
