@@ -4,6 +4,7 @@ pub mod backend;
 pub mod cache;
 pub mod client;
 pub mod clock;
+pub mod cron;
 pub mod dialer;
 pub mod event;
 pub mod field;

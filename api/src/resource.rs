@@ -108,6 +108,36 @@ pub const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets", "R
 pub const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments", "Deployment", true);
 /// `jobs.batch`.
 pub const JOBS: Resource = Resource::new("batch", "v1", "jobs", "Job", true);
+/// `replicationcontrollers`.
+pub const REPLICATION_CONTROLLERS: Resource =
+    Resource::new("", "v1", "replicationcontrollers", "ReplicationController", true);
+/// `podtemplates`.
+pub const POD_TEMPLATES: Resource = Resource::new("", "v1", "podtemplates", "PodTemplate", true);
+/// `limitranges`.
+pub const LIMIT_RANGES: Resource = Resource::new("", "v1", "limitranges", "LimitRange", true);
+/// `resourcequotas`.
+pub const RESOURCE_QUOTAS: Resource = Resource::new("", "v1", "resourcequotas", "ResourceQuota", true);
+/// `persistentvolumes`.
+pub const PERSISTENT_VOLUMES: Resource =
+    Resource::new("", "v1", "persistentvolumes", "PersistentVolume", false);
+/// `persistentvolumeclaims`.
+pub const PERSISTENT_VOLUME_CLAIMS: Resource =
+    Resource::new("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true);
+/// `daemonsets.apps`.
+pub const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets", "DaemonSet", true);
+/// `statefulsets.apps`.
+pub const STATEFUL_SETS: Resource = Resource::new("apps", "v1", "statefulsets", "StatefulSet", true);
+/// `controllerrevisions.apps`.
+pub const CONTROLLER_REVISIONS: Resource =
+    Resource::new("apps", "v1", "controllerrevisions", "ControllerRevision", true);
+/// `cronjobs.batch`.
+pub const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs", "CronJob", true);
+/// `horizontalpodautoscalers.autoscaling`.
+pub const HORIZONTAL_POD_AUTOSCALERS: Resource =
+    Resource::new("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true);
+/// `poddisruptionbudgets.policy`.
+pub const POD_DISRUPTION_BUDGETS: Resource =
+    Resource::new("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true);
 
 #[cfg(test)]
 mod tests {

@@ -17,24 +17,35 @@ use serde_json::{Value, json};
 use crate::cells;
 use crate::names::Form;
 use crate::resources::config_map::ConfigMaps;
+use crate::resources::controller_revision::ControllerRevisions;
+use crate::resources::cron_job::CronJobs;
 use crate::resources::csi_driver::CsiDrivers;
 use crate::resources::csi_node::CsiNodes;
 use crate::resources::csi_storage_capacity::CsiStorageCapacities;
+use crate::resources::daemon_set::DaemonSets;
 use crate::resources::deployment::Deployments;
 use crate::resources::endpoint_slice::EndpointSlices;
 use crate::resources::endpoints::EndpointsKind;
 use crate::resources::event::Events;
+use crate::resources::horizontal_pod_autoscaler::HorizontalPodAutoscalers;
 use crate::resources::ingress::Ingresses;
 use crate::resources::ingress_class::IngressClasses;
 use crate::resources::ip_address::IpAddresses;
 use crate::resources::job::Jobs;
 use crate::resources::lease::Leases;
+use crate::resources::limit_range::LimitRanges;
 use crate::resources::namespace::Namespaces;
 use crate::resources::network_policy::NetworkPolicies;
 use crate::resources::node::Nodes;
+use crate::resources::persistent_volume::PersistentVolumes;
+use crate::resources::persistent_volume_claim::PersistentVolumeClaims;
 use crate::resources::pod::Pods;
+use crate::resources::pod_disruption_budget::PodDisruptionBudgets;
+use crate::resources::pod_template::PodTemplates;
 use crate::resources::priority_class::PriorityClasses;
 use crate::resources::replica_set::ReplicaSets;
+use crate::resources::replication_controller::ReplicationControllers;
+use crate::resources::resource_quota::ResourceQuotas;
 use crate::resources::role::{ClusterRoles, Roles};
 use crate::resources::role_binding::{ClusterRoleBindings, RoleBindings};
 use crate::resources::runtime_class::RuntimeClasses;
@@ -42,6 +53,7 @@ use crate::resources::secret::Secrets;
 use crate::resources::service::Services;
 use crate::resources::service_account::ServiceAccounts;
 use crate::resources::service_cidr::ServiceCidrs;
+use crate::resources::stateful_set::StatefulSets;
 use crate::resources::storage_class::StorageClasses;
 use crate::resources::volume_attachment::VolumeAttachments;
 use crate::resources::volume_attributes_class::VolumeAttributesClasses;
@@ -370,7 +382,7 @@ const fn of<B: Builtin>() -> &'static Erased<B> {
 }
 
 /// Every kind that is built in.
-pub static BUILTINS: [&dyn Kind; 31] = [
+pub static BUILTINS: [&dyn Kind; 43] = [
     of::<Namespaces>(),
     of::<Nodes>(),
     of::<Pods>(),
@@ -402,4 +414,16 @@ pub static BUILTINS: [&dyn Kind; 31] = [
     of::<StorageClasses>(),
     of::<VolumeAttachments>(),
     of::<VolumeAttributesClasses>(),
+    of::<ReplicationControllers>(),
+    of::<PodTemplates>(),
+    of::<LimitRanges>(),
+    of::<ResourceQuotas>(),
+    of::<PersistentVolumes>(),
+    of::<PersistentVolumeClaims>(),
+    of::<DaemonSets>(),
+    of::<StatefulSets>(),
+    of::<ControllerRevisions>(),
+    of::<CronJobs>(),
+    of::<HorizontalPodAutoscalers>(),
+    of::<PodDisruptionBudgets>(),
 ];

@@ -5,7 +5,7 @@ use api::Resource;
 use crate::builtin::BUILTINS;
 use crate::schema;
 
-/// The resource of a kind, or a sentence that says what is wrong and what is served.
+/// The resource of a kind, or a sentence that says what is wrong.
 pub fn find(api_version: &str, kind: &str) -> Result<Resource, String> {
     let served = || BUILTINS.iter().map(|builtin| builtin.resource());
     if let Some(found) = served().find(|known| known.kind == kind && known.api_version() == api_version) {
@@ -16,14 +16,12 @@ pub fn find(api_version: &str, kind: &str) -> Result<Resource, String> {
         return Err(format!("{kind} is not served in {api_version:?}; write apiVersion: {right}"));
     }
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let kinds: Vec<&str> = served().map(|known| known.kind.as_ref()).collect();
-    let list = kinds.join(", ");
     if schema::builtin().kind(group, version, kind).is_some() {
-        return Err(format!("{kind} of {api_version} is not supported yet; supported are {list}"));
+        return Err(format!("{kind} of {api_version} is not supported yet"));
     }
-    let near = schema::nearest_of(kinds.iter().copied(), kind);
-    let hint = near.map_or_else(String::new, |near| format!("did you mean {near:?}? "));
-    Err(format!("{kind:?} of {api_version:?} is unknown; {hint}supported are {list}"))
+    let near = schema::nearest_of(served().map(|known| known.kind.as_ref()), kind);
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    Err(format!("{kind:?} of {api_version:?} is unknown{hint}"))
 }
 
 #[cfg(test)]
@@ -49,10 +47,14 @@ mod tests {
         row(
             "apps/v1",
             "Deploymnet",
-            "\"Deploymnet\" of \"apps/v1\" is unknown; did you mean \"Deployment\"? supported are ",
+            "\"Deploymnet\" of \"apps/v1\" is unknown; did you mean \"Deployment\"?",
         );
-        row("v1", "pod", "\"pod\" of \"v1\" is unknown; did you mean \"Pod\"? ");
-        row("batch/v1", "CronJob", "CronJob of batch/v1 is not supported yet; supported are ");
-        row("example.com/v1", "Foo", "\"Foo\" of \"example.com/v1\" is unknown; supported are ");
+        row("v1", "pod", "\"pod\" of \"v1\" is unknown; did you mean \"Pod\"?");
+        row(
+            "internal.apiserver.k8s.io/v1alpha1",
+            "StorageVersion",
+            "StorageVersion of internal.apiserver.k8s.io/v1alpha1 is not supported yet",
+        );
+        row("example.com/v1", "Foo", "\"Foo\" of \"example.com/v1\" is unknown");
     }
 }

@@ -94,6 +94,28 @@ fn columns_are_those_kubectl_users_know() {
         ("Secret", "Name Type Data Age"),
         ("Service", "Name Type Cluster-IP External-IP Port(s) Age Selector*"),
         ("ServiceAccount", "Name Age"),
+        ("ReplicationController", "Name Desired Current Ready Age Containers* Images* Selector*"),
+        ("PodTemplate", "Name Containers Images Pod Labels,"),
+        ("LimitRange", "Name Created At,"),
+        ("ResourceQuota", "Name Request Limit Age"),
+        (
+            "PersistentVolume",
+            "Name Capacity Access Modes, Reclaim Policy, Status Claim StorageClass VolumeAttributesClass Reason Age \
+             VolumeMode*",
+        ),
+        (
+            "PersistentVolumeClaim",
+            "Name Status Volume Capacity Access Modes, StorageClass VolumeAttributesClass Age VolumeMode*",
+        ),
+        (
+            "DaemonSet",
+            "Name Desired Current Ready Up-to-date Available Node Selector, Age Containers* Images* Selector*",
+        ),
+        ("StatefulSet", "Name Ready Age Containers* Images*"),
+        ("ControllerRevision", "Name Controller Revision Age"),
+        ("CronJob", "Name Schedule Timezone Suspend Active Last Schedule, Age Containers* Images* Selector*"),
+        ("HorizontalPodAutoscaler", "Name Reference Targets MinPods MaxPods Replicas Age"),
+        ("PodDisruptionBudget", "Name Min Available, Max Unavailable, Allowed Disruptions, Age"),
     ];
     for kind in BUILTINS {
         let name = kind.resource().kind.as_ref();

@@ -8,10 +8,9 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus, R
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
-use super::template;
+use super::{share, template};
 use crate::builtin::{Builtin, Column, Definition};
 use crate::cells::{self, number, text};
-use crate::names::NOT_NEGATIVE;
 use crate::path::Path;
 use crate::tree;
 
@@ -137,48 +136,12 @@ fn check_rolling(rolling: &RollingUpdateDeployment, path: &Path<'_>, errors: &mu
     let zero = IntOrString::Int(0);
     let unavailable = rolling.max_unavailable.as_ref().unwrap_or(&zero);
     let surge = rolling.max_surge.as_ref().unwrap_or(&zero);
-    check_share(unavailable, &path.child("maxUnavailable"), errors);
-    check_share(surge, &path.child("maxSurge"), errors);
-    if is_zero(unavailable) && is_zero(surge) {
+    let path_of_unavailable = path.child("maxUnavailable");
+    share::check(unavailable, &path_of_unavailable, errors);
+    share::check(surge, &path.child("maxSurge"), errors);
+    if share::is_zero(unavailable) && share::is_zero(surge) {
         let words = "may not be 0 when `maxSurge` is 0";
-        errors.push(FieldError::invalid(path.child("maxUnavailable"), as_value(unavailable), words));
+        errors.push(FieldError::invalid(path_of_unavailable, share::as_value(unavailable), words));
     }
-    if percent(unavailable).is_some_and(|percent| percent > 100) {
-        let words = "must not be greater than 100%";
-        errors.push(FieldError::invalid(path.child("maxUnavailable"), as_value(unavailable), words));
-    }
-}
-
-/// A number of pods, or a share of them in percent.
-fn check_share(share: &IntOrString, path: &Path<'_>, errors: &mut Vec<FieldError>) {
-    match share {
-        IntOrString::Int(count) if *count < 0 => {
-            errors.push(FieldError::invalid(*path, *count, NOT_NEGATIVE));
-        }
-        IntOrString::String(text) if percent(share).is_none() => {
-            let words = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
-                         '93%', regex used for validation is '[0-9]+%')";
-            errors.push(FieldError::invalid(*path, text.as_str(), words));
-        }
-        _ => {}
-    }
-}
-
-fn percent(share: &IntOrString) -> Option<u32> {
-    let IntOrString::String(text) = share else {
-        return None;
-    };
-    let digits = text.strip_suffix('%')?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
-}
-
-fn is_zero(share: &IntOrString) -> bool {
-    *share == IntOrString::Int(0) || percent(share) == Some(0)
-}
-
-fn as_value(share: &IntOrString) -> Value {
-    match share {
-        IntOrString::Int(count) => (*count).into(),
-        IntOrString::String(text) => text.as_str().into(),
-    }
+    share::check_at_most_all(unavailable, &path_of_unavailable, errors);
 }

@@ -1,6 +1,6 @@
 //! Jobs: run pods until enough of them have succeeded. Their selector is made by the server, unless they ask for none.
 
-mod check;
+pub mod check;
 mod columns;
 mod update;
 

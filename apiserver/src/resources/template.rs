@@ -1,5 +1,7 @@
 //! What kinds share that make pods from a template: the template's defaults, and that their selector finds its pods.
 
+use std::collections::BTreeMap;
+
 use api::field::FieldError;
 use api::selector::LabelSelector;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
@@ -39,23 +41,8 @@ pub struct Check<'a> {
 impl Check<'_> {
     /// Checks both, for the owner of kind `owner`, whose spec is at `path` and whose pods never end.
     pub fn run(&self, owner: &str, path: &Path<'_>, errors: &mut Vec<FieldError>) {
-        let Some(spec) = self.check_pods(owner, path, errors) else {
-            return;
-        };
-        let path = path.child("template");
-        let path = path.child("spec");
-        match spec.restart_policy.as_deref() {
-            None | Some("Always") => {}
-            // Policies no pod can have were reported above.
-            Some(policy @ ("OnFailure" | "Never")) => {
-                let path = path.child("restartPolicy");
-                errors.push(FieldError::unsupported(path, policy, &["Always"]));
-            }
-            Some(_) => {}
-        }
-        if spec.active_deadline_seconds.is_some() {
-            let words = format!("activeDeadlineSeconds in {owner} is not Supported");
-            errors.push(FieldError::forbidden(path.child("activeDeadlineSeconds"), words));
+        if let Some(spec) = self.check_pods(owner, path, errors) {
+            check_endless(owner, spec, &path.child("template"), errors);
         }
     }
 
@@ -67,25 +54,10 @@ impl Check<'_> {
             errors.push(FieldError::required(path, ""));
             return None;
         };
-        let metadata = path.child("metadata");
-        let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
-        if let Some(selector) = selector
-            && !selector.matches(labels)
-        {
-            let words = "`selector` does not match template `labels`";
-            let labels = serde_json::to_value(labels).unwrap_or_default();
-            errors.push(FieldError::invalid(metadata.child("labels"), labels, words));
+        if selector.is_some_and(|selector| !selector.matches(labels(template))) {
+            errors.push(unselected(template, &path));
         }
-        if let Some(found) = &template.metadata {
-            check_labels_and_annotations(found, &metadata, errors);
-        }
-        let spec_path = path.child("spec");
-        let Some(spec) = &template.spec else {
-            errors.push(FieldError::required(spec_path.child("containers"), ""));
-            return None;
-        };
-        check_pod_spec(spec, &spec_path, errors);
-        Some(spec)
+        check_template(template, &path, errors)
     }
 
     fn check_selector(
@@ -107,6 +79,76 @@ impl Check<'_> {
             return None;
         }
         Some(selector)
+    }
+}
+
+/// The labels that pods made from a template have.
+fn labels(template: &PodTemplateSpec) -> Option<&BTreeMap<String, String>> {
+    template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref())
+}
+
+fn unselected(template: &PodTemplateSpec, path: &Path<'_>) -> FieldError {
+    let path = path.child("metadata");
+    let labels = serde_json::to_value(labels(template)).unwrap_or_default();
+    FieldError::invalid(path.child("labels"), labels, "`selector` does not match template `labels`")
+}
+
+/// The same as [`Check::run`] for an owner that selects by labels alone.
+pub fn check_labelled(
+    owner: &str,
+    selected: &BTreeMap<String, String>,
+    template: &PodTemplateSpec,
+    path: &Path<'_>,
+    errors: &mut Vec<FieldError>,
+) {
+    let has = |(key, value)| labels(template).and_then(|labels| labels.get(key)) == Some(value);
+    if !selected.is_empty() && !selected.iter().all(has) {
+        errors.push(unselected(template, path));
+    }
+    if let Some(spec) = check_template(template, path, errors) {
+        check_endless(owner, spec, path, errors);
+    }
+}
+
+/// Checks a template at `path`, whoever selects its pods. Returns their specification.
+pub fn check_template<'a>(
+    template: &'a PodTemplateSpec,
+    path: &Path<'_>,
+    errors: &mut Vec<FieldError>,
+) -> Option<&'a PodSpec> {
+    if let Some(metadata) = &template.metadata {
+        check_labels_and_annotations(metadata, &path.child("metadata"), errors);
+    }
+    let path = path.child("spec");
+    let Some(spec) = &template.spec else {
+        errors.push(FieldError::required(path.child("containers"), ""));
+        return None;
+    };
+    check_pod_spec(spec, &path, errors);
+    Some(spec)
+}
+
+/// Pods whose number is kept are never at their end.
+fn check_endless(owner: &str, spec: &PodSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    let path = path.child("spec");
+    // Policies no pod can have were reported before.
+    if let Some(policy @ ("OnFailure" | "Never")) = spec.restart_policy.as_deref() {
+        errors.push(FieldError::unsupported(path.child("restartPolicy"), policy, &["Always"]));
+    }
+    if spec.active_deadline_seconds.is_some() {
+        let words = format!("activeDeadlineSeconds in {owner} is not Supported");
+        errors.push(FieldError::forbidden(path.child("activeDeadlineSeconds"), words));
+    }
+}
+
+/// Of the replicas there are, no more can be in a certain state.
+pub fn check_parts(replicas: i32, parts: &[(&str, Option<i32>)], errors: &mut Vec<FieldError>) {
+    let path = Path::new("status");
+    for (field, part) in parts {
+        if let Some(part) = part.filter(|part| *part > replicas) {
+            let words = "cannot be greater than status.replicas";
+            errors.push(FieldError::invalid(path.child(field), part, words));
+        }
     }
 }
 

@@ -24,7 +24,11 @@ pub fn of_value(object: &Value) -> Value {
     let kept = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"];
     let metadata =
         kept.iter().filter_map(|field| Some(((*field).to_owned(), object["metadata"].get(field)?.clone())));
-    let selector = meta::LabelSelector::deserialize(&object["spec"]["selector"]).ok();
+    let given = &object["spec"]["selector"];
+    // That of a ReplicationController is labels alone.
+    let labels_alone = json!({"matchLabels": given});
+    let given = if object["kind"] == "ReplicationController" { &labels_alone } else { given };
+    let selector = meta::LabelSelector::deserialize(given).ok();
     let selector = selector.and_then(|selector| LabelSelector::try_from(&selector).ok());
     json!({
         "apiVersion": RESOURCE.api_version(),

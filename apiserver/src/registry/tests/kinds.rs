@@ -1,13 +1,20 @@
 //! What each kind fills in and refuses, as users see it.
 
 mod access;
+mod batch;
 mod classes;
 mod fields;
 mod jobs;
+mod limits;
 mod networking;
+mod scaling;
+mod steps;
+mod storage;
+mod workloads;
 
 use super::*;
 use api::resource::{ENDPOINT_SLICES, EVENTS, LEASES};
+use steps::refuse;
 
 /// Every path in `wanted` has its value in `found`; lists must agree in length.
 fn assert_contains(found: &Value, wanted: &Value, path: &str) {
@@ -130,15 +137,6 @@ async fn other_kinds_are_filled_in() {
     )
     .await;
     row(&LEASES, json!({"metadata": {"name": "l"}, "spec": {"leaseDurationSeconds": 40}}), json!({})).await;
-}
-
-/// Creates the object with `patch` laid over it, and expects these words after the kind and name.
-async fn refuse(world: &World, resource: &Resource, base: &Value, patch: Value, words: &str) {
-    let mut value = base.clone();
-    crate::patch::merge(&mut value, patch.clone());
-    let error = world.create(resource, value).await.expect_err(&patch.to_string());
-    let said = error.split_once(" is invalid: ").map_or(error.as_str(), |(_, said)| said);
-    assert_eq!(said, words, "{patch}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::field::FieldError;
 use api::selector::LabelSelector;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::Value;
 
 use super::{NAME_LABELS, UID_LABELS};
@@ -27,30 +28,60 @@ pub(super) fn check(job: &Job, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::required(path, ""));
         return;
     };
+    check_spec(spec, &path, errors);
+    let Some(selector) = &spec.selector else {
+        errors.push(FieldError::required(path.child("selector"), ""));
+        return;
+    };
+    let check = template::Check { selector, template: Some(&spec.template) };
+    if let Some(pods) = check.check_pods("Job", &path, errors) {
+        check_ending(pods, &path, errors);
+    }
+}
+
+/// Checks the jobs to be made from a template, whose selectors are made with them.
+pub fn check_template(spec: &JobSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    check_spec(spec, path, errors);
+    if let Some(pods) = template::check_template(&spec.template, &path.child("template"), errors) {
+        check_ending(pods, path, errors);
+    }
+    if let Some(selector) = &spec.selector {
+        let selector = serde_json::to_value(selector).unwrap_or_default();
+        let words = "`selector` will be auto-generated";
+        errors.push(FieldError::invalid(path.child("selector"), selector, words));
+    }
+    if spec.manual_selector == Some(true) {
+        errors.push(FieldError::unsupported(path.child("manualSelector"), true, &["nil", "false"]));
+    }
+}
+
+fn check_spec(spec: &JobSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
     let counts = [
         ("parallelism", spec.parallelism),
         ("completions", spec.completions),
         ("backoffLimit", spec.backoff_limit),
         ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished),
     ];
-    template::check_counts(&path, &counts, errors);
+    template::check_counts(path, &counts, errors);
     if let Some(seconds) = spec.active_deadline_seconds.filter(|seconds| *seconds < 0) {
         errors.push(FieldError::invalid(path.child("activeDeadlineSeconds"), seconds, NOT_NEGATIVE));
     }
-    check_mode(spec, &path, errors);
-    refuse_what_is_not_done(spec, &path, errors);
+    if let Some(mode) = spec.completion_mode.as_deref() {
+        check_mode(mode, spec, path, errors);
+    }
+    refuse_what_is_not_done(spec, path, errors);
     if let Some(manager) = &spec.managed_by {
         check_manager(manager, path.child("managedBy"), errors);
     }
-    let policy = spec.pod_replacement_policy.as_deref().unwrap_or_default();
-    if !REPLACEMENTS.contains(&policy) {
+    if let Some(policy) =
+        spec.pod_replacement_policy.as_deref().filter(|policy| !REPLACEMENTS.contains(policy))
+    {
         errors.push(FieldError::unsupported(path.child("podReplacementPolicy"), policy, &REPLACEMENTS));
     }
-    check_pods(spec, &path, errors);
 }
 
-fn check_mode(spec: &JobSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
-    match spec.completion_mode.as_deref().unwrap_or_default() {
+fn check_mode(mode: &str, spec: &JobSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    match mode {
         "NonIndexed" => {}
         "Indexed" => {
             if spec.completions.is_none() {
@@ -97,15 +128,7 @@ fn check_manager(manager: &str, path: Path<'_>, errors: &mut Vec<FieldError>) {
 }
 
 /// Pods of jobs end: one that always restarts would not.
-fn check_pods(spec: &JobSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
-    let Some(selector) = &spec.selector else {
-        errors.push(FieldError::required(path.child("selector"), ""));
-        return;
-    };
-    let check = template::Check { selector, template: Some(&spec.template) };
-    let Some(pods) = check.check_pods("Job", path, errors) else {
-        return;
-    };
+fn check_ending(pods: &PodSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
     // Policies no pod can have are reported there.
     if pods.restart_policy.as_deref().is_none_or(|policy| matches!(policy, "" | "Always")) {
         let path = path.child("template");
