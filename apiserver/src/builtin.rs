@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use api::backend::User;
 use api::field::FieldError;
 use api::object::DecodeError;
 use api::{Object, Resource};
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 
 use crate::cells;
 use crate::names::Form;
+use crate::resources::api_service::ApiServices;
+use crate::resources::certificate_signing_request::CertificateSigningRequests;
 use crate::resources::config_map::ConfigMaps;
 use crate::resources::controller_revision::ControllerRevisions;
 use crate::resources::cron_job::CronJobs;
@@ -24,16 +27,19 @@ use crate::resources::csi_node::CsiNodes;
 use crate::resources::csi_storage_capacity::CsiStorageCapacities;
 use crate::resources::daemon_set::DaemonSets;
 use crate::resources::deployment::Deployments;
+use crate::resources::device_class::DeviceClasses;
 use crate::resources::endpoint_slice::EndpointSlices;
 use crate::resources::endpoints::EndpointsKind;
 use crate::resources::event::Events;
 use crate::resources::horizontal_pod_autoscaler::HorizontalPodAutoscalers;
+use crate::resources::flow_schema::FlowSchemas;
 use crate::resources::ingress::Ingresses;
 use crate::resources::ingress_class::IngressClasses;
 use crate::resources::ip_address::IpAddresses;
 use crate::resources::job::Jobs;
 use crate::resources::lease::Leases;
 use crate::resources::limit_range::LimitRanges;
+use crate::resources::mutating_admission_policy::{MutatingPolicies, MutatingPolicyBindings};
 use crate::resources::namespace::Namespaces;
 use crate::resources::network_policy::NetworkPolicies;
 use crate::resources::node::Nodes;
@@ -43,9 +49,12 @@ use crate::resources::pod::Pods;
 use crate::resources::pod_disruption_budget::PodDisruptionBudgets;
 use crate::resources::pod_template::PodTemplates;
 use crate::resources::priority_class::PriorityClasses;
+use crate::resources::priority_level::PriorityLevels;
 use crate::resources::replica_set::ReplicaSets;
 use crate::resources::replication_controller::ReplicationControllers;
 use crate::resources::resource_quota::ResourceQuotas;
+use crate::resources::resource_claim::{ResourceClaimTemplates, ResourceClaims};
+use crate::resources::resource_slice::ResourceSlices;
 use crate::resources::role::{ClusterRoles, Roles};
 use crate::resources::role_binding::{ClusterRoleBindings, RoleBindings};
 use crate::resources::runtime_class::RuntimeClasses;
@@ -55,8 +64,10 @@ use crate::resources::service_account::ServiceAccounts;
 use crate::resources::service_cidr::ServiceCidrs;
 use crate::resources::stateful_set::StatefulSets;
 use crate::resources::storage_class::StorageClasses;
+use crate::resources::validating_admission_policy::{ValidatingPolicies, ValidatingPolicyBindings};
 use crate::resources::volume_attachment::VolumeAttachments;
 use crate::resources::volume_attributes_class::VolumeAttributesClasses;
+use crate::resources::webhook_configuration::{MutatingWebhooks, ValidatingWebhooks};
 use crate::store::Finish;
 
 /// The facts about a kind that need no code.
@@ -164,6 +175,9 @@ pub trait Builtin: Send + Sync + 'static {
     /// Sets what only the server may set in a new object.
     fn prepare_create(_object: &mut Value) {}
 
+    /// Notes in a new object who asked for it.
+    fn prepare_create_by(_object: &mut Value, _user: &User) {}
+
     /// Keeps what the user may not change, without a word, and fills in what the server chose before.
     fn prepare_update(_new: &mut Value, _old: &Value) {}
 
@@ -252,6 +266,8 @@ pub trait Kind: Send + Sync {
     fn set_defaults(&self, object: &mut Value);
     /// See [`Builtin::prepare_create`].
     fn prepare_create(&self, object: &mut Value);
+    /// See [`Builtin::prepare_create_by`].
+    fn prepare_create_by(&self, _object: &mut Value, _user: &User) {}
     /// See [`Builtin::prepare_update`].
     fn prepare_update(&self, new: &mut Value, old: &Value);
     /// See [`Builtin::prepare_delete`].
@@ -302,6 +318,10 @@ impl<B: Builtin> Kind for Erased<B> {
 
     fn prepare_create(&self, object: &mut Value) {
         B::prepare_create(object);
+    }
+
+    fn prepare_create_by(&self, object: &mut Value, user: &User) {
+        B::prepare_create_by(object, user);
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value) {
@@ -382,7 +402,7 @@ const fn of<B: Builtin>() -> &'static Erased<B> {
 }
 
 /// Every kind that is built in.
-pub static BUILTINS: [&dyn Kind; 43] = [
+pub static BUILTINS: [&dyn Kind; 57] = [
     of::<Namespaces>(),
     of::<Nodes>(),
     of::<Pods>(),
@@ -426,4 +446,18 @@ pub static BUILTINS: [&dyn Kind; 43] = [
     of::<CronJobs>(),
     of::<HorizontalPodAutoscalers>(),
     of::<PodDisruptionBudgets>(),
+    of::<ApiServices>(),
+    of::<CertificateSigningRequests>(),
+    of::<DeviceClasses>(),
+    of::<FlowSchemas>(),
+    of::<MutatingPolicies>(),
+    of::<MutatingPolicyBindings>(),
+    of::<PriorityLevels>(),
+    of::<ResourceClaimTemplates>(),
+    of::<ResourceClaims>(),
+    of::<ResourceSlices>(),
+    of::<ValidatingPolicies>(),
+    of::<ValidatingPolicyBindings>(),
+    of::<MutatingWebhooks>(),
+    of::<ValidatingWebhooks>(),
 ];

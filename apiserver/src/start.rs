@@ -1,5 +1,6 @@
 //! Starts an API server: opens its store and puts in what every cluster has.
 
+mod initial;
 mod published;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -7,17 +8,13 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use api::backend::{Backend, Body, Request, User, Verb, WriteOptions};
-use api::resource::NAMESPACES;
-use api::{Clock, Key, Status};
-use serde_json::json;
+use api::{Clock, Status};
 use tokio::task::JoinSet;
 
 use crate::auth::tokens::Tokens;
 use crate::auth::{Authorizer, Standard};
 use crate::expiry;
 use crate::registry::Registry;
-use crate::resources::namespace::ALWAYS_THERE;
 use crate::resources::service::ranges::{AddressRange, Ranges};
 use crate::store::{self, Store, StoreError};
 
@@ -82,10 +79,12 @@ pub enum StartError {
     #[error("use node ports {0} to {1}: there are none")]
     NodePorts(u16, u16),
     /// What every cluster has cannot be put in.
-    #[error("create namespace {name}")]
-    Namespace {
-        /// The namespace.
-        name: &'static str,
+    #[error("create {resource} {name}")]
+    Initial {
+        /// The resource, such as `namespaces`.
+        resource: String,
+        /// The object.
+        name: String,
         /// Why not.
         #[source]
         source: Status,
@@ -122,11 +121,7 @@ impl Apiserver {
         };
         let ranges = Ranges { addresses, ports: node_ports };
         let registry = Registry::new(store.clone(), clock.clone(), seed, ranges, authorizer, tokens);
-        for name in ALWAYS_THERE {
-            create_namespace(&registry, name)
-                .await
-                .map_err(|source| StartError::Namespace { name, source })?;
-        }
+        initial::put_in(&registry).await?;
         let registry = Arc::new(registry);
         if let Some(address) = advertise {
             let published = Published::new(address, addresses.first());
@@ -137,20 +132,5 @@ impl Apiserver {
         tasks.spawn(store::write_lazily(store.clone(), clock.clone()));
         tasks.spawn(expiry::run(store, clock));
         Ok(registry)
-    }
-}
-
-async fn create_namespace(registry: &Registry, name: &str) -> Result<(), Status> {
-    let namespace = json!({"metadata": {"name": name}});
-    let request = Request {
-        user: User::component("apiserver"),
-        resource: NAMESPACES,
-        key: Key::cluster(name),
-        subresource: "",
-        verb: Verb::Create(Body::Value(namespace), WriteOptions::default()),
-    };
-    match registry.call(request).await {
-        Err(status) if !status.is_already_exists() => Err(status),
-        _ => Ok(()),
     }
 }

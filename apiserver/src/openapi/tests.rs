@@ -75,7 +75,10 @@ fn every_reference_leads_to_a_type_and_every_type_is_referred_to() {
 }
 
 /// What the descriptions leave out, in Kubernetes too: the table gives embedded structures the names JSON has for them.
-const UNDESCRIBED: [&str; 1] = ["io.k8s.api.networking.v1.IngressRule http"];
+const UNDESCRIBED: [&str; 2] = [
+    "io.k8s.api.certificates.v1.CertificateSigningRequest metadata",
+    "io.k8s.api.networking.v1.IngressRule http",
+];
 
 /// The descriptions come from elsewhere, by names made up here: one that is missing shows that the names differ.
 #[test]

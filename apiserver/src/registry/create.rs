@@ -37,6 +37,7 @@ impl Registry {
             tree::set(&mut value, "status", None);
         }
         place.kind.prepare_create(&mut value);
+        place.kind.prepare_create_by(&mut value, &place.user);
         let hold = self.allocate(place, &mut value, None)?;
         let (checked, found) = place.kind.check_create(&value).map_err(|error| place.unfit(&error))?;
         let mut errors = Vec::new();

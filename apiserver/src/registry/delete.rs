@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use super::{ATTEMPTS, Place, Registry, metadata};
 use crate::admission::Findings;
-use crate::builtin::Dependents;
-use crate::resources::{namespace, pod};
+use crate::builtin::{Builtin, Dependents};
+use crate::resources::priority_class::PriorityClasses;
+use crate::resources::{namespace, pod, priority_class};
 use crate::store::{Draft, Expected, Next, Refused, Write};
 use crate::tree;
 
@@ -143,6 +144,10 @@ fn check_preconditions(place: &Place, options: &DeleteOptions, current: &Object)
     }
     if *resource == NAMESPACES && namespace::IMMORTAL.contains(&current.name()) {
         return Err(Status::forbidden(resource, current.name(), "this namespace may not be deleted"));
+    }
+    if *resource == PriorityClasses::RESOURCE && priority_class::is_immortal(current.name()) {
+        let words = "this is a system priority class and cannot be deleted";
+        return Err(Status::forbidden(resource, current.name(), words));
     }
     Ok(())
 }

@@ -16,9 +16,22 @@ pub struct Identity(AtomicU64);
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// So far away that a process never gets there step by step.
+const ASIDE: u64 = 1 << 63;
+
 impl Identity {
     pub fn new(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
+    }
+
+    /// Draws from elsewhere until it goes back to where it was, which it returns.
+    pub fn go_aside(&self) -> u64 {
+        self.0.fetch_xor(ASIDE, Ordering::Relaxed)
+    }
+
+    /// Draws as if it had never gone aside.
+    pub fn go_back(&self, to: u64) {
+        self.0.store(to, Ordering::Relaxed);
     }
 
     pub fn number(&self) -> u64 {
@@ -72,5 +85,16 @@ mod tests {
         assert_eq!((uid.len(), &uid[14..15]), (36, "4"));
         assert!("89ab".contains(&uid[19..20]));
         assert_eq!(one.name(&"a".repeat(80)).len(), 63);
+    }
+
+    #[test]
+    fn what_is_drawn_aside_changes_nothing_later() {
+        let (one, other) = (Identity::new(7), Identity::new(7));
+        let was = one.go_aside();
+        let aside = one.uid();
+        one.go_back(was);
+        let next = one.uid();
+        assert_eq!(next, other.uid());
+        assert_ne!(next, aside);
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod batch;
 mod classes;
+mod control;
 mod fields;
 mod jobs;
 mod limits;
