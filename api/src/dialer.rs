@@ -1,6 +1,8 @@
-//! The API server's way out of its process or into another part of it: it reaches nodes only through a [`Dialer`].
+//! The API server's way out of its process or into another part of it: it reaches nodes, pods and others only through a
+//! [`Dialer`].
 
 use std::io;
+use std::net::SocketAddr;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,6 +17,10 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin> Connection for C {}
 pub enum Destination {
     /// The agent of the node with this name: speaks HTTP/1.1 with the paths of the kubelet.
     Node(String),
+    /// A pod or a service, at an address of the cluster's network.
+    Cluster(SocketAddr),
+    /// A server outside of the cluster: a name or an address, and its port.
+    Outside(String, u16),
 }
 
 /// Opens connections for the API server.

@@ -2,6 +2,8 @@
 
 pub mod backend;
 pub mod cache;
+#[cfg(feature = "channels")]
+pub mod channels;
 pub mod client;
 pub mod clock;
 pub mod cron;

@@ -9,8 +9,11 @@ mod accept;
 mod backup;
 mod body;
 pub(crate) mod catalog;
+mod connect;
 mod discovery;
 mod encode;
+mod exec;
+mod forward;
 mod health;
 mod list;
 mod log;
@@ -19,6 +22,7 @@ mod node;
 mod options;
 mod path;
 mod permission;
+mod proxy;
 mod query;
 mod reply;
 mod resources;
@@ -56,10 +60,13 @@ pub use metrics::Metrics;
 use crate::auth::Authorizer;
 use crate::openapi::OpenApi;
 use crate::registry::Registry;
+use crate::stream::upgrade::Upgradable;
+use connect::Asked;
 use metrics::About;
 use path::Target;
+use proxy::Passed;
 use query::Query;
-use route::Action;
+use route::{Action, Found};
 
 /// The longest a request may take that is not a watch or a followed log; clients may ask for less.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
@@ -188,16 +195,21 @@ struct Call {
     headers: HeaderMap,
     user: Option<Arc<User>>,
     body: Body,
+    raw_query: Option<String>,
+    upgrade: Option<Upgradable>,
 }
 
 impl Call {
     fn new(request: Request<Body>) -> Self {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let upgrade = Upgradable::take(&mut parts.extensions);
         Self {
             method: parts.method,
             version: parts.version,
             path: parts.uri.path().to_owned(),
             query: Query::parse(parts.uri.query()),
+            raw_query: parts.uri.query().map(str::to_owned),
+            upgrade,
             headers: parts.headers,
             user: parts.extensions.get::<Arc<User>>().cloned(),
             body,
@@ -245,6 +257,9 @@ impl Call {
         let found = found?;
         let is_pretty = self.query.is_on("pretty");
         let _running = (!*is_long).then(|| server.api.metrics.running(found.is_change()));
+        if found.is_connection() {
+            return self.connect(server, user, found).await;
+        }
         let Self { query, headers, body, .. } = self;
         let answer = found.answer(server, user, &query, &headers, body);
         if *is_long {
@@ -252,6 +267,25 @@ impl Call {
         }
         let response = in_time(server, limit, answer).await?;
         if is_pretty { reply::laid_out(response).await } else { Ok(response) }
+    }
+}
+
+impl Call {
+    /// Joins the client with something in the cluster.
+    async fn connect(self, server: &Server, user: Arc<User>, found: Found) -> Result<Response, Status> {
+        let Self { method, path, query, raw_query, headers, body, upgrade, .. } = self;
+        let (part, about) = (found.part(), found.about());
+        let asked = Asked { user, key: found.key.clone(), about, headers: &headers, upgrade };
+        match part {
+            "log" => log::answer(server, &query, asked).await,
+            "portforward" => forward::answer(server, &query, asked).await,
+            "proxy" => {
+                let resource = found.version.resource();
+                let passed = Passed { resource, method, path: &path, query: raw_query.as_deref(), body };
+                proxy::answer(server, passed, asked).await
+            }
+            part => exec::answer(server, part, &query, asked).await,
+        }
     }
 }
 
@@ -343,11 +377,11 @@ async fn apart<T: Send + 'static>(
 }
 
 /// The answer, unless it takes longer than it may.
-async fn in_time(
+async fn in_time<T>(
     server: &Server,
     limit: Duration,
-    answer: impl Future<Output = Result<Response, Status>>,
-) -> Result<Response, Status> {
+    answer: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
     tokio::select! {
         biased;
         answer = answer => answer,

@@ -21,6 +21,7 @@ pub mod served;
 pub mod serving;
 mod start;
 pub mod store;
+pub mod stream;
 mod subresources;
 mod tree;
 

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 
 use api::Resource;
-use api::resource::PODS;
 
 use crate::builtin::{Kind, Names};
 use crate::priorities;
@@ -39,8 +38,35 @@ pub(super) fn verbs(kind: &dyn Kind) -> &'static [&'static str] {
 
 /// The subresources of a kind.
 pub(crate) fn parts(kind: &dyn Kind) -> impl Iterator<Item = Part> + '_ {
-    let of_pods = (*kind.resource() == PODS).then_some("log");
-    kind.definition().subresources.iter().copied().chain(of_pods).map(part)
+    let connections = connections(kind.resource());
+    let documents = kind.definition().subresources.iter().copied().map(part);
+    documents.chain(connections.iter().map(|(name, options)| connection(name, options)))
+}
+
+/// The subresources that join a client with something in the cluster, each with the kind of its options.
+fn connections(of: &Resource) -> &'static [(&'static str, &'static str)] {
+    match of.plural.as_ref() {
+        _ if !of.group.is_empty() => &[],
+        "pods" => &[
+            ("attach", "PodAttachOptions"),
+            ("exec", "PodExecOptions"),
+            ("log", ""),
+            ("portforward", "PodPortForwardOptions"),
+            ("proxy", "PodProxyOptions"),
+        ],
+        "services" => &[("proxy", "ServiceProxyOptions")],
+        "nodes" => &[("proxy", "NodeProxyOptions")],
+        _ => &[],
+    }
+}
+
+fn connection(name: &'static str, options: &'static str) -> Part {
+    let verbs: &[&str] = match name {
+        "log" => &["get"],
+        "proxy" => &["create", "delete", "get", "patch", "update"],
+        _ => &["create", "get"],
+    };
+    Part { name, verbs, document: (!options.is_empty()).then_some(("", "v1", options)) }
 }
 
 /// The subresource of this name.
@@ -50,7 +76,6 @@ fn part(name: &'static str) -> Part {
         "binding" => (&["create"], Some(("", "v1", "Binding"))),
         "token" => (&["create"], Some(("authentication.k8s.io", "v1", "TokenRequest"))),
         "finalize" => (&["update"], None),
-        "log" => (&["get"], None),
         _ => (&["get", "patch", "update"], None),
     };
     Part { name, verbs, document }

@@ -1,8 +1,6 @@
 //! The logs of containers: checked here, read by the node that runs the pod.
 
-use std::sync::Arc;
-
-use api::backend::{Answer, Backend, Request, User, Verb};
+use api::channels::{Channel, Role, Way, carry, pipe};
 use api::field::FieldError;
 use api::resource::PODS;
 use api::{Key, Resource, Status};
@@ -12,30 +10,22 @@ use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use tokio::io::AsyncWriteExt;
 
-use super::metrics::About;
+use super::connect::{self, Asked, attend};
 use super::query::{Query, encode};
-use super::{Server, node, reply};
+use super::{LONGEST_REQUEST, Server, in_time, node, reply};
+use crate::stream::negotiate::Offer;
+use crate::stream::upgrade::switching;
 
 /// As much of a node's refusal is shown.
 const REFUSAL_LIMIT: usize = 2048;
 
 /// Answers `pods/NAME/log`.
-pub(super) async fn answer(
-    server: &Server,
-    user: Arc<User>,
-    key: Key,
-    query: &Query,
-    about: About,
-) -> Result<Response, Status> {
-    let request =
-        |user, subresource| Request { user, resource: PODS, key: key.clone(), subresource, verb: Verb::Get };
-    server.api.authorizer.authorize(&request(user, "log"))?;
+pub(super) async fn answer(server: &Server, query: &Query, mut asked: Asked<'_>) -> Result<Response, Status> {
+    let key = asked.key.clone();
     let parameters = parameters(&key.name, query)?;
-    let read = server.api.registry.call(request(User::component("apiserver"), "")).await?;
-    let Answer::Object(object) = read.answer else {
-        return Err(Status::internal("a pod was answered with something else"));
-    };
+    let object = connect::read(server, PODS, &key).await?;
     let pod: &Pod = object.typed().map_err(Status::internal)?;
     let spec = pod.spec.clone().unwrap_or_default();
     let container = container(&key.name, &spec, query.text("container"))?;
@@ -46,15 +36,21 @@ pub(super) async fn answer(
     let Key { namespace, name } = &key;
     let path =
         format!("/containerLogs/{}/{}/{}?{parameters}", encode(namespace), encode(name), encode(&container));
-    let response = node::get(dialer, &node, &path, Box::pin(server.stopping())).await?;
+    let follows = query.is_on("follow");
+    let asking = node::get(dialer, &node, &path, Box::pin(server.stopping()));
+    // It begins at once; only following it takes its time.
+    let response = in_time(server, LONGEST_REQUEST, asking).await?;
     let (parts, body) = response.into_parts();
     if !parts.status.is_success() {
         return Err(refusal(parts.status, body, &key).await);
     }
-    let mut response = match query.is_on("follow") {
+    if matches!(Offer::of(asked.headers), Some(Offer::WebSocket { .. })) {
+        return socket(server, &mut asked, body);
+    }
+    let mut response = match follows {
         false => reply::text(StatusCode::OK, Body::new(body)),
         true => {
-            let running = server.api.metrics.long_running(&about);
+            let running = server.api.metrics.long_running(&asked.about);
             let counted = body.map_frame(move |frame| {
                 let _ = &running;
                 frame
@@ -64,6 +60,34 @@ pub(super) async fn answer(
     };
     response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
+}
+
+/// Shows the log in the messages of a WebSocket.
+fn socket(server: &Server, asked: &mut Asked<'_>, mut body: node::Relay) -> Result<Response, Status> {
+    let (offer, upgrade) = asked.offer()?;
+    let agreed = match offer.log() {
+        Ok(agreed) => agreed,
+        Err(nothing) => return Ok(connect::refuse(&offer, &nothing)),
+    };
+    let (running, clock) = (server.api.metrics.long_running(&asked.about), server.api.clock.clone());
+    upgrade.begin(clock.clone(), move |client| async move {
+        let _running = running;
+        let (near, mut far) = pipe();
+        let channel = Channel { number: 0, way: Way::Out, pipe: near };
+        let serving = carry(client, Role::Server, agreed.spoken, vec![channel], &[]);
+        let reading = async move {
+            while let Some(Ok(frame)) = body.frame().await {
+                // Trailers say nothing of a log. Who has gone reads no more.
+                if let Ok(bytes) = frame.into_data()
+                    && far.write_all(&bytes).await.is_err()
+                {
+                    return;
+                }
+            }
+        };
+        attend(serving, reading, &clock).await;
+    });
+    Ok(switching(&offer, agreed.name))
 }
 
 /// The container that is meant.

@@ -31,6 +31,13 @@ pub(super) fn parse(path: &str) -> Target {
         path.trim_matches('/').split('/').map(|segment| decode(segment, false)).collect();
     let texts: Vec<&str> = segments.iter().map(String::as_str).collect();
     let address = match texts.as_slice() {
+        // Whatever follows is for the one behind the proxy.
+        ["api", version, "namespaces", _, "pods" | "services", _, "proxy", ..] => {
+            texts.get(2..7).and_then(within).map(|address| address.of("", version))
+        }
+        ["api", version, "nodes", _, "proxy", ..] => {
+            texts.get(2..5).and_then(within).map(|address| address.of("", version))
+        }
         all if all.contains(&"") => None,
         ["api", version, rest @ ..] => at(rest).map(|address| address.of("", version)),
         ["apis", group, version, rest @ ..] => at(rest).map(|address| address.of(group, version)),
@@ -106,6 +113,10 @@ mod tests {
         row("/apis/apps/v1/deployments", "apps|v1|-|deployments|-|");
         row("/apis/apps/v1/namespaces/a/deployments/b/scale", "apps|v1|a|deployments|b|scale");
         row("/apis/apps/v1/namespaces/a/deployments/x%3Ay", "apps|v1|a|deployments|x:y|");
+        row("/api/v1/namespaces/a/services/http:b:web/proxy", "|v1|a|services|http:b:web|proxy");
+        row("/api/v1/namespaces/a/pods/b/proxy//c/d?e", "|v1|a|pods|b|proxy");
+        row("/api/v1/nodes/n/proxy/metrics/", "|v1|-|nodes|n|proxy");
+        row("/api/v1/namespaces//pods/b/proxy/c", "|v1||pods|b|proxy");
         row("/api/v1/watch/pods", "watch |v1|-|pods|-|");
         row("/api/v1/watch/namespaces/a", "watch |v1|-|namespaces|a|");
         row("/apis/apps/v1/watch/namespaces/a/deployments/b", "watch apps|v1|a|deployments|b|");

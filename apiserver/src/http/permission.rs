@@ -12,7 +12,7 @@ use crate::builtin::BUILTINS;
 use crate::served::Served;
 
 /// Subresources that clients of Kubernetes know and this server does not have.
-const OTHER_PARTS: [&str; 6] = ["attach", "ephemeralcontainers", "eviction", "exec", "portforward", "proxy"];
+const OTHER_PARTS: [&str; 2] = ["ephemeralcontainers", "eviction"];
 
 /// The request to do something at an address, whether or not there is anything.
 pub(super) fn request(served: &Served, user: &Arc<User>, action: Action, address: &Address) -> Request {

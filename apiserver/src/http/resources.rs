@@ -18,7 +18,7 @@ use super::reply::View;
 use super::route::{Action, Found};
 use super::table::Layout;
 use super::watch::Lines;
-use super::{Server, accept, log, options, reply};
+use super::{Server, accept, options, reply};
 use crate::codec::protobuf;
 
 /// The shortest time a watch lasts for which the client set no limit; the longest is twice that.
@@ -34,9 +34,6 @@ impl Found {
         headers: &HeaderMap,
         body: axum::body::Body,
     ) -> Result<Response, Status> {
-        if self.is_log() {
-            return log::answer(server, user, self.key.clone(), query, self.about()).await;
-        }
         let resource = self.version.resource();
         let wanted = accept::wanted(headers, query, self.offer())?;
         let now = server.api.clock.now();

@@ -118,6 +118,9 @@ impl Action {
     }
 }
 
+/// The subresources that join a client with something in the cluster.
+const CONNECTIONS: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
+
 /// Finds what an address leads to and whether the method is possible there.
 pub(super) fn find(
     served: &Served,
@@ -161,7 +164,7 @@ impl Found {
             (true, true) => "cluster",
         };
         About {
-            verb: if self.is_log() { "CONNECT" } else { self.action.label() },
+            verb: if self.is_connection() { "CONNECT" } else { self.action.label() },
             group: resource.group.clone(),
             version: resource.version.clone(),
             resource: resource.plural.clone(),
@@ -177,11 +180,15 @@ impl Found {
 
     /// Whether the answer may go on for as long as the client likes.
     pub fn is_long(&self, query: &Query) -> bool {
-        self.action == Action::Watch || self.is_log() && query.is_on("follow")
+        match self.part() {
+            "log" => query.is_on("follow"),
+            _ => self.action == Action::Watch || self.is_connection(),
+        }
     }
 
-    pub fn is_log(&self) -> bool {
-        self.part() == "log"
+    /// Whether it joins the client with something in the cluster, instead of reading or writing an object.
+    pub fn is_connection(&self) -> bool {
+        CONNECTIONS.contains(&self.part())
     }
 
     /// The name of the subresource; empty for the object itself.

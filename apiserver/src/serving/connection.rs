@@ -31,6 +31,7 @@ use super::handshakes::Ticket;
 use super::lent::Lent;
 use super::{Shared, Stop};
 use crate::auth::{Authenticator, Certified};
+use crate::stream::upgrade::Aftermath;
 
 /// The most that the headers of a request may have, as a token and a long list of groups fit many times.
 const HEADER_BYTES: usize = 64 * 1024;
@@ -96,10 +97,13 @@ async fn serve(stream: TlsStream<TcpStream>, shared: &Shared, mut stop: Stop) {
     let certificate = session.peer_certificates().and_then(<[_]>::first);
     let certified = certificate.and_then(|certificate| Certified::read(certificate));
     let activity = Activity::default();
+    let aftermath = Aftermath::default();
     let front = FrontDoor {
         authenticator: Arc::clone(&shared.authenticator),
         certified,
         activity: activity.clone(),
+        // A connection with HTTP/2 carries other requests too, and is not given away for one.
+        aftermath: (!is_http2).then(|| aftermath.clone()),
         router: TowerToHyperService::new(shared.router.clone()),
     };
     let io = TokioIo::new(stream);
@@ -140,6 +144,9 @@ async fn serve(stream: TlsStream<TcpStream>, shared: &Shared, mut stop: Stop) {
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(HEADER_BYTES);
         drive!(builder.serve_connection(io, front).with_upgrades());
     }
+    if let Some(aftermath) = aftermath.take() {
+        aftermath.await;
+    }
 }
 
 /// Owns the requests of a connection with HTTP/2: they end with it.
@@ -162,6 +169,7 @@ struct FrontDoor {
     authenticator: Arc<Authenticator>,
     certified: Option<Certified>,
     activity: Activity,
+    aftermath: Option<Aftermath>,
     router: TowerToHyperService<Router>,
 }
 
@@ -183,6 +191,9 @@ impl Service<Request<Incoming>> for FrontDoor {
         let routed = user.map(|user| {
             let mut request = request;
             request.extensions_mut().insert(user);
+            if let Some(aftermath) = &self.aftermath {
+                request.extensions_mut().insert(aftermath.clone());
+            }
             self.router.call(request)
         });
         Box::pin(async move {

@@ -20,7 +20,10 @@ struct Nodes {
 
 impl Dialer for Nodes {
     fn dial(&self, destination: &Destination) -> BoxFuture<'_, io::Result<Box<dyn Connection>>> {
-        let Destination::Node(node) = destination.clone();
+        let node = match destination.clone() {
+            Destination::Node(node) => node,
+            other => format!("{other:?}"),
+        };
         if node != "n" {
             return Box::pin(async move { Err(io::Error::other(format!("no node {node}"))) });
         }
