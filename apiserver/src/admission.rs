@@ -5,9 +5,15 @@
 
 #![allow(dead_code, reason = "webhooks and policies read the rest")]
 
+mod limit_ranger;
 mod namespace_lifecycle;
+mod pod_amounts;
 mod pods;
+mod priority;
+mod quota;
+mod runtime_class;
 mod service_account;
+mod storage_classes;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -21,6 +27,7 @@ use crate::registry::Identity;
 use crate::store::Store;
 
 pub use namespace_lifecycle::check_namespace;
+pub(crate) use quota::Ledger;
 
 /// What is done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +121,8 @@ pub(crate) struct Surroundings<'a> {
     pub identity: &'a Identity,
     /// The clock of the process.
     pub clock: &'a Clock,
+    /// What was agreed to in spite of quotas, and is not stored yet.
+    pub quotas: &'a Ledger,
     /// Whether the server issues tokens, so that pods can be given one.
     pub issues_tokens: bool,
 }
@@ -144,25 +153,60 @@ const PLUGINS: &[Plugin] = &[
     Plugin::mutating("NamespaceLifecycle", &[Operation::Create], |around, attributes, _| {
         check_namespace(around.store, attributes.resource, attributes.key)
     }),
+    Plugin {
+        name: "LimitRanger",
+        operations: &[Operation::Create, Operation::Update],
+        mutate: Some(|around, attributes, _| match attributes.operation {
+            Operation::Create => on_pod(attributes, |_, key, pod| {
+                limit_ranger::fill_in(around, key, pod);
+                Ok(())
+            }),
+            _ => Ok(()),
+        }),
+        validate: Some(|around, attributes, _| limit_ranger::check(around, attributes)),
+    },
     Plugin::mutating("ServiceAccount", &[Operation::Create], |around, attributes, _| {
         on_pod(attributes, |resource, key, pod| service_account::admit(around, resource, key, pod))
     }),
-    Plugin::mutating("Priority", &[Operation::Create], |_, attributes, _| {
-        on_pod(attributes, |_, _, pod| {
-            pods::set_priority(pod);
-            Ok(())
-        })
-    }),
+    Plugin {
+        name: "Priority",
+        operations: &[Operation::Create, Operation::Update],
+        mutate: Some(|around, attributes, _| match attributes.operation {
+            Operation::Create => {
+                on_pod(attributes, |resource, key, pod| priority::admit(around, resource, key, pod))
+            }
+            _ => Ok(()),
+        }),
+        validate: Some(|around, attributes, _| priority::check_default(around, attributes)),
+    },
     Plugin::mutating("DefaultTolerationSeconds", &[Operation::Create], |_, attributes, _| {
         on_pod(attributes, |_, _, pod| {
             pods::tolerate_node_failures(pod);
             Ok(())
         })
     }),
+    Plugin::mutating("DefaultStorageClass", &[Operation::Create], |around, attributes, _| {
+        storage_classes::set_default(around, attributes);
+        Ok(())
+    }),
+    Plugin {
+        name: "PersistentVolumeClaimResize",
+        operations: &[Operation::Update],
+        mutate: None,
+        validate: Some(|around, attributes, _| storage_classes::check_growth(around, attributes)),
+    },
+    Plugin::mutating("RuntimeClass", &[Operation::Create], |around, attributes, _| {
+        on_pod(attributes, |resource, key, pod| runtime_class::admit(around, resource, key, pod))
+    }),
 ];
 
 /// The built-in stations after policies and webhooks.
-const LAST: &[Plugin] = &[];
+const LAST: &[Plugin] = &[Plugin {
+    name: "ResourceQuota",
+    operations: &[Operation::Create, Operation::Update],
+    mutate: None,
+    validate: Some(quota::check),
+}];
 
 fn on_pod(
     attributes: &mut Attributes<'_>,

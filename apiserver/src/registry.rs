@@ -40,6 +40,7 @@ use serde_json::Value;
 
 pub(crate) use identity::Identity;
 
+use crate::admission::Ledger;
 use crate::auth::Authorizer;
 use crate::auth::tokens::Tokens;
 use crate::resources::service::allocate::Allocator;
@@ -60,6 +61,7 @@ pub struct Registry {
     authorizer: Arc<dyn Authorizer>,
     served: ArcSwap<Served>,
     allocator: Allocator,
+    quotas: Ledger,
     /// None if the server has no keys to sign tokens with.
     pub(crate) tokens: Option<Arc<Tokens>>,
 }
@@ -83,6 +85,7 @@ impl Registry {
             authorizer,
             served: ArcSwap::from_pointee(Served::builtin()),
             allocator: Allocator::new(ranges),
+            quotas: Ledger::default(),
             tokens,
         }
     }

@@ -1,4 +1,4 @@
-//! What every new pod gets: time on failing nodes before it is replaced, and a priority.
+//! What every new pod gets: time on failing nodes before it is replaced.
 
 use serde_json::{Value, json};
 
@@ -25,11 +25,4 @@ pub fn tolerate_node_failures(pod: &mut Value) {
         }
     }
     tree::set(spec, "tolerations", Some(tolerations.into()));
-}
-
-/// Without priority classes every pod matters the same.
-pub fn set_priority(pod: &mut Value) {
-    let spec = tree::object(pod, "spec");
-    tree::set_default(spec, "priority", 0);
-    tree::set_default_text(spec, "preemptionPolicy", "PreemptLowerPriority");
 }

@@ -16,6 +16,7 @@ impl Registry {
             store: &self.store,
             identity: &self.identity,
             clock: &self.clock,
+            quotas: &self.quotas,
             issues_tokens: self.tokens.is_some(),
         }
     }

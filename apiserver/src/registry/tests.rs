@@ -6,6 +6,7 @@ mod deletion;
 mod durable;
 mod kinds;
 mod parts;
+mod plugins;
 mod reading;
 mod strategic;
 mod watching;

@@ -44,11 +44,6 @@ pub fn of_value(list: &Value) -> BTreeMap<String, Quantity> {
     amounts.collect()
 }
 
-/// The amounts as a list in JSON.
-pub fn to_value(amounts: &BTreeMap<String, Quantity>) -> Value {
-    amounts.iter().map(|(resource, amount)| (resource.clone(), Value::from(amount.to_string()))).collect()
-}
-
 /// Amounts that cannot be less than nothing.
 pub fn check_not_negative(amounts: &BTreeMap<&str, Quantity>, path: &Path<'_>, errors: &mut Vec<FieldError>) {
     for (resource, amount) in amounts.iter().filter(|(_, amount)| amount.is_negative()) {

@@ -21,7 +21,8 @@ pub const GROUP: &str = "storage.k8s.io";
 
 const RECLAIM_POLICIES: [&str; 2] = ["Delete", "Retain"];
 const BINDING_MODES: [&str; 2] = ["Immediate", "WaitForFirstConsumer"];
-const DEFAULT_ANNOTATIONS: [&str; 2] =
+/// A class with one of these is the default.
+pub const DEFAULT_ANNOTATIONS: [&str; 2] =
     ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 
 const MOST_PARAMETERS: usize = 512;

@@ -13,7 +13,9 @@ use crate::store::Store;
 /// The specification after admission on a server that issues tokens and knows no accounts.
 fn admitted(spec: Value) -> Value {
     let (store, identity) = (Store::in_memory().unwrap(), Identity::new(1));
+    let quotas = crate::admission::Ledger::default();
     let around = Surroundings {
+        quotas: &quotas,
         store: &store,
         identity: &identity,
         clock: &Clock::virtual_from(Timestamp::UNIX_EPOCH),
@@ -65,7 +67,9 @@ async fn no_token_is_mounted_where_none_is_wanted() {
 #[tokio::test(start_paused = true)]
 async fn pods_of_nodes_themselves_have_no_account() {
     let (store, identity) = (Store::in_memory().unwrap(), Identity::new(1));
+    let quotas = crate::admission::Ledger::default();
     let around = Surroundings {
+        quotas: &quotas,
         store: &store,
         identity: &identity,
         clock: &Clock::virtual_from(Timestamp::UNIX_EPOCH),
