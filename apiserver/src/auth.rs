@@ -10,7 +10,7 @@ pub mod tokens;
 use api::Status;
 use api::backend::{Request, User};
 
-pub use authenticate::Authenticator;
+pub use authenticate::{Authenticator, Until};
 pub use certificate::Certified;
 pub use standard::{AlwaysAllow, Standard};
 

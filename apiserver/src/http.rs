@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod node;
 mod options;
+mod other;
 mod path;
 mod permission;
 mod proxy;
@@ -30,9 +31,11 @@ mod reviews;
 mod route;
 mod schema;
 mod table;
+mod turn;
 mod usage;
 mod version;
 mod watch;
+mod watchers;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -50,14 +53,15 @@ use axum::extract::State;
 use axum::response::Response;
 use futures::future::BoxFuture;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Version};
 use tokio::sync::watch as signal;
 use tracing::{Instrument, debug, debug_span};
 
 pub use health::HealthCheck;
 pub use metrics::Metrics;
 
-use crate::auth::Authorizer;
+use crate::auth::{Authorizer, Until};
+use crate::fairness::{Fairness, Flow};
 use crate::openapi::OpenApi;
 use crate::registry::Registry;
 use crate::stream::upgrade::Upgradable;
@@ -67,6 +71,7 @@ use path::Target;
 use proxy::Passed;
 use query::Query;
 use route::{Action, Found};
+use watchers::Watchers;
 
 /// The longest a request may take that is not a watch or a followed log; clients may ask for less.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
@@ -106,13 +111,18 @@ pub fn router(mut api: Api) -> Router {
     api.health.insert(0, HealthCheck::new("ping", || Ok(())));
     api.health.push(HealthCheck::ready("shutdown", stopping));
     let documents = discovery::Current::new(api.dialer.is_some());
-    Router::new().fallback(answer).with_state(Arc::new(Server { api, documents }))
+    let store = api.registry.store().clone();
+    let fairness = Fairness::new(api.clock.clone(), store, api.metrics.fairness.clone());
+    let server = Server { api, documents, fairness, watchers: Arc::default() };
+    Router::new().fallback(answer).with_state(Arc::new(server))
 }
 
 /// The API and what is made of it.
 struct Server {
     api: Api,
     documents: discovery::Current,
+    fairness: Arc<Fairness>,
+    watchers: Arc<Watchers>,
 }
 
 impl Server {
@@ -133,6 +143,21 @@ impl Server {
         async move { drop(stop.wait_for(|stop| *stop).await) }
     }
 
+    /// Comes when the server stops, or when the client is no longer who it said it is.
+    fn end(&self, until: Option<Until>) -> BoxFuture<'static, ()> {
+        let (clock, stopping) = (self.api.clock.clone(), self.stopping());
+        let Some(Until(end)) = until else {
+            return Box::pin(stopping);
+        };
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = stopping => {}
+                () = clock.sleep_until(end) => {}
+            }
+        })
+    }
+
     /// Comes after a while, or when the server stops.
     fn end_after(&self, while_: Duration) -> BoxFuture<'static, ()> {
         let (clock, stopping) = (self.api.clock.clone(), self.stopping());
@@ -151,10 +176,10 @@ async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
     let call = Call::new(request);
     let is_head = call.method == Method::HEAD;
     let http1 = call.version < Version::HTTP_2;
-    let (mut about, mut is_long) = (OTHER, false);
+    let mut notes = Notes { about: OTHER, is_long: false, flow: None };
     let span = debug_span!("request", method = %call.method, path = call.path);
     let encoding = accept::encoding_of_failures(&call.headers);
-    let result = call.carry_out(&server, &mut about, &mut is_long).instrument(span.clone()).await;
+    let result = call.carry_out(&server, &mut notes).instrument(span.clone()).await;
     let mut response = result.unwrap_or_else(|status| {
         let mut response = reply::failure(&status, encoding);
         // The rest of a body that is not read would be taken for the next request.
@@ -168,6 +193,10 @@ async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
         }
         response
     });
+    let Notes { about, is_long, flow } = notes;
+    if let Some(flow) = flow {
+        turn::tell(&mut response, &flow);
+    }
     let not_kept = HeaderValue::from_static("no-cache, private");
     response.headers_mut().entry(CACHE_CONTROL).or_insert(not_kept);
     debug!(parent: &span, code = response.status().as_u16(), "answered");
@@ -186,6 +215,13 @@ const OTHER: About = About {
     scope: "",
 };
 
+/// What is found out about a request while it is carried out, and told also if it fails.
+struct Notes {
+    about: About,
+    is_long: bool,
+    flow: Option<Arc<Flow>>,
+}
+
 /// A request, taken apart.
 struct Call {
     method: Method,
@@ -194,6 +230,7 @@ struct Call {
     query: Query,
     headers: HeaderMap,
     user: Option<Arc<User>>,
+    until: Option<Until>,
     body: Body,
     raw_query: Option<String>,
     upgrade: Option<Upgradable>,
@@ -212,39 +249,43 @@ impl Call {
             upgrade,
             headers: parts.headers,
             user: parts.extensions.get::<Arc<User>>().cloned(),
+            until: parts.extensions.get::<Until>().copied(),
             body,
         }
     }
 
-    async fn carry_out(
-        self,
-        server: &Server,
-        about: &mut About,
-        is_long: &mut bool,
-    ) -> Result<Response, Status> {
+    async fn carry_out(self, server: &Server, notes: &mut Notes) -> Result<Response, Status> {
         let user = self.user.clone().ok_or_else(|| Status::new(Reason::Unauthorized, "Unauthorized"))?;
         refuse_impersonation(&user, &self.headers)?;
-        let address = match path::parse(&self.path) {
+        // What is wrong with it is told to those who may ask at all.
+        let asked = self.query.timeout();
+        let limit = *asked.as_ref().unwrap_or(&None);
+        let limit = limit.filter(|limit| !limit.is_zero()).unwrap_or(LONGEST_REQUEST).min(LONGEST_REQUEST);
+        let target = path::parse(&self.path);
+        let (method, query) = (&self.method, &self.query);
+        let request = turn::Request { user: &user, method, target: &target, query, limit };
+        // Held until the answer is there; what is sent then depends on the client.
+        let _permit = turn::wait(server, &request, &mut notes.flow).await?;
+        let address = match target {
             Target::Other(segments) => {
                 let _running = server.api.metrics.running(false);
                 let Self { method, query, headers, .. } = self;
-                return other(server, &user, &method, &segments, &query, &headers).await;
+                return other::answer(server, &user, &method, &segments, &query, &headers).await;
             }
             Target::Resource(address) => address,
         };
         let served = server.api.registry.served();
         let found = route::find(&served, &self.method, &address, &self.query);
         if let Ok(found) = &found {
-            *about = found.about();
-            *is_long = found.is_long(&self.query);
+            notes.about = found.about();
+            notes.is_long = found.is_long(&self.query);
         }
         let action = Action::of(&self.method, &address, &self.query);
         // Nothing more is done for those who may not: they could send much that is costly to read.
         if let Ok(action) = action {
             server.api.authorizer.authorize(&permission::request(&served, &user, action, &address))?;
         }
-        let limit = self.query.timeout()?.map_or(LONGEST_REQUEST, |asked| asked.min(LONGEST_REQUEST));
-        let limit = if limit.is_zero() { LONGEST_REQUEST } else { limit };
+        asked?;
         if address.group == catalog::NODE_METRICS.group {
             let _running = server.api.metrics.running(false);
             return in_time(server, limit, usage::answer(server, user, &address, action?, &self.query)).await;
@@ -256,13 +297,13 @@ impl Call {
         }
         let found = found?;
         let is_pretty = self.query.is_on("pretty");
-        let _running = (!*is_long).then(|| server.api.metrics.running(found.is_change()));
+        let _running = (!notes.is_long).then(|| server.api.metrics.running(found.is_change()));
         if found.is_connection() {
             return self.connect(server, user, found).await;
         }
-        let Self { query, headers, body, .. } = self;
-        let answer = found.answer(server, user, &query, &headers, body);
-        if *is_long {
+        let Self { query, headers, body, until, .. } = self;
+        let answer = found.answer(server, user, until, &query, &headers, body);
+        if notes.is_long {
             return answer.await;
         }
         let response = in_time(server, limit, answer).await?;
@@ -301,79 +342,6 @@ fn refuse_impersonation(user: &User, headers: &HeaderMap) -> Result<(), Status> 
     let words = format!("User {:?} cannot impersonate: this server does not support it", user.name);
     // Clients show no words of a refusal without details.
     Err(Status { details: Some(Box::default()), ..Status::new(Reason::Forbidden, words) })
-}
-
-/// Answers what is no resource.
-async fn other(
-    server: &Server,
-    user: &User,
-    method: &Method,
-    segments: &[String],
-    query: &Query,
-    headers: &HeaderMap,
-) -> Result<Response, Status> {
-    let path = format!("/{}", segments.join("/"));
-    server.api.authorizer.authorize_path(user, &verb_of(method), &path)?;
-    if ![Method::GET, Method::HEAD].contains(method) {
-        return Err(route::not_allowed());
-    }
-    let texts: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let api = &server.api;
-    match texts.as_slice() {
-        ["version"] => Ok(reply::value(StatusCode::OK, &version::document())),
-        ["metrics"] => metrics::show(&api.figures),
-        ["peapod", "v1", "backup"] => backup::answer(server).await,
-        ["healthz" | "livez" | "readyz", ..] => {
-            health::show(&api.health, &texts, query).ok_or_else(route::not_found)
-        }
-        ["openapi", "v2"] => show_legacy_schema(server, headers).await,
-        ["openapi", "v3", ..] => show_schema(server, &texts[2..], query, headers).await,
-        [""] => Ok(reply::value(StatusCode::OK, &server.documents().paths())),
-        _ => {
-            let document = server.documents().show(path.trim_start_matches('/'), headers)?;
-            document.ok_or_else(route::not_found)
-        }
-    }
-}
-
-async fn show_schema(
-    server: &Server,
-    path: &[&str],
-    query: &Query,
-    headers: &HeaderMap,
-) -> Result<Response, Status> {
-    let path = path.join("/");
-    let find = {
-        let (openapi, path) = (server.api.openapi.clone(), path.clone());
-        move || if path.is_empty() { Some(openapi.index()) } else { openapi.document(&path) }
-    };
-    let document = apart(server, find).await?.ok_or_else(route::not_found)?;
-    let json = document.json.clone();
-    Ok(match path.as_str() {
-        "" => schema::index(json, &document.hash, headers),
-        path => schema::document(json, &document.hash, path, query, headers, server.api.clock.now()),
-    })
-}
-
-/// Shows the one document of OpenAPI v2.
-async fn show_legacy_schema(server: &Server, headers: &HeaderMap) -> Result<Response, Status> {
-    let Some(form) = accept::legacy_schema(headers) else {
-        return Ok(reply::text(StatusCode::NOT_ACCEPTABLE, ""));
-    };
-    let openapi = server.api.openapi.clone();
-    let document = apart(server, move || openapi.legacy()).await?;
-    Ok(schema::legacy(&document, form, headers))
-}
-
-/// Does what may be too much work to do it among other requests: a document is made when it is asked for first.
-async fn apart<T: Send + 'static>(
-    server: &Server,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Status> {
-    match server.api.clock.is_virtual() {
-        true => Ok(work()),
-        false => tokio::task::spawn_blocking(work).await.map_err(Status::internal),
-    }
 }
 
 /// The answer, unless it takes longer than it may.

@@ -8,6 +8,7 @@ pub mod cells;
 pub mod codec;
 pub mod discovery;
 mod expiry;
+mod fairness;
 pub mod http;
 pub mod names;
 pub mod openapi;

@@ -5,12 +5,17 @@ use std::sync::Arc;
 use api::backend::User;
 use api::status::Reason;
 use api::{Clock, Status};
+use jiff::Timestamp;
 use tracing::debug;
 
 use super::certificate::Certified;
 use super::tokens::Tokens;
 use super::{ANONYMOUS, UNAUTHENTICATED};
 use crate::store::Store;
+
+/// The end of what a client showed to say who it is: what goes on for it, such as a watch, ends then too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until(pub Timestamp);
 
 /// Tells who a client is.
 pub struct Authenticator {
@@ -35,8 +40,19 @@ impl Authenticator {
         certified: Option<&Certified>,
         authorization: Option<&[u8]>,
     ) -> Result<Arc<User>, Status> {
+        self.authenticate_until(certified, authorization).map(|(user, _)| user)
+    }
+
+    /// The same, with the time until which what the client showed is good, if it ends.
+    pub fn authenticate_until(
+        &self,
+        certified: Option<&Certified>,
+        authorization: Option<&[u8]>,
+    ) -> Result<(Arc<User>, Option<Until>), Status> {
         match certified {
-            Some(Certified { user, end }) if self.clock.now() <= *end => return Ok(Arc::clone(user)),
+            Some(Certified { user, end }) if self.clock.now() <= *end => {
+                return Ok((Arc::clone(user), Some(Until(*end))));
+            }
             Some(Certified { user, .. }) => {
                 debug!(user = user.name, "refused: the certificate has expired");
                 return Err(unauthorized());
@@ -45,17 +61,18 @@ impl Authenticator {
         }
         match authorization.and_then(bearer) {
             Some(token) => self.by_token(token),
-            None => Ok(Arc::clone(&self.anonymous)),
+            None => Ok((Arc::clone(&self.anonymous), None)),
         }
     }
 
-    fn by_token(&self, token: &[u8]) -> Result<Arc<User>, Status> {
+    fn by_token(&self, token: &[u8]) -> Result<(Arc<User>, Option<Until>), Status> {
         let tokens = self.tokens.as_deref().ok_or_else(unauthorized)?;
         let token = std::str::from_utf8(token).map_err(|_| unauthorized())?;
-        tokens.verify(token, &self.store).map_err(|rejected| {
+        let verified = tokens.verify_until(token, &self.store).map_err(|rejected| {
             debug!(%rejected, "refused");
             unauthorized()
-        })
+        });
+        verified.map(|(user, end)| (user, Some(Until(end))))
     }
 }
 

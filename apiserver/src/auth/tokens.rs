@@ -128,6 +128,11 @@ impl Tokens {
 
     /// Whose token this is, if it is good now for this server.
     pub fn verify(&self, token: &str, store: &Store) -> Result<Arc<User>, Rejected> {
+        self.verify_until(token, store).map(|(user, _)| user)
+    }
+
+    /// The same, with the time at which it ends.
+    pub fn verify_until(&self, token: &str, store: &Store) -> Result<(Arc<User>, Timestamp), Rejected> {
         let verified = self.verified.get_or_insert(token, || {
             let claims: Claims = self.signer.verify(token)?;
             let user = user(&claims).ok_or(Rejected::NoAccount)?;
@@ -141,7 +146,8 @@ impl Tokens {
                 return Err(Rejected::Gone(format!("{resource} {key}")));
             }
         }
-        Ok(Arc::clone(user))
+        let end = Timestamp::from_second(claims.expires).unwrap_or(Timestamp::MAX);
+        Ok((Arc::clone(user), end))
     }
 }
 

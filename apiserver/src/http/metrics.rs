@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::reply;
+use crate::fairness;
 
 /// From well under a millisecond, which reads take, to the longest a request may last.
 const DURATIONS: [f64; 14] =
@@ -57,6 +58,7 @@ pub struct Metrics {
     durations: Family<About, Histogram, fn() -> Histogram>,
     in_flight: Family<InFlight, Gauge>,
     long_running: Family<About, Gauge>,
+    pub(super) fairness: fairness::Figures,
 }
 
 impl fmt::Debug for Metrics {
@@ -74,8 +76,9 @@ impl Metrics {
             durations: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             long_running: Family::default(),
+            fairness: fairness::Figures::register(registry),
         };
-        let Self { requests, durations, in_flight, long_running } = metrics.clone();
+        let Self { requests, durations, in_flight, long_running, .. } = metrics.clone();
         registry.register("apiserver_request", "Requests answered", requests);
         registry.register("apiserver_request_duration_seconds", "How long answers took", durations);
         registry.register("apiserver_current_inflight_requests", "Requests being answered", in_flight);

@@ -18,7 +18,9 @@ use super::reply::View;
 use super::route::{Action, Found};
 use super::table::Layout;
 use super::watch::Lines;
+use super::watchers::Counted;
 use super::{Server, accept, options, reply};
+use crate::auth::Until;
 use crate::codec::protobuf;
 
 /// The shortest time a watch lasts for which the client set no limit; the longest is twice that.
@@ -30,6 +32,7 @@ impl Found {
         self,
         server: &Server,
         user: Arc<User>,
+        until: Option<Until>,
         query: &Query,
         headers: &HeaderMap,
         body: axum::body::Body,
@@ -42,7 +45,7 @@ impl Found {
             wanted,
         };
         let request = |verb| Request {
-            user,
+            user: user.clone(),
             resource: resource.clone(),
             key: self.key.clone(),
             subresource: self.part(),
@@ -56,6 +59,7 @@ impl Found {
                 let mut options = options::watch(query)?;
                 let longest = || random_timeout(server.api.registry.identity.number());
                 options.timeout.get_or_insert_with(longest);
+                let watching = server.watchers.begin(&user.name)?;
                 let running = server.api.metrics.long_running(&self.about());
                 let reply = match call(Verb::Watch(options)).await {
                     Ok(reply) => reply,
@@ -68,8 +72,10 @@ impl Found {
                 let Answer::Watch(events) = reply.answer else {
                     return Err(Status::internal("a watch was answered with something else"));
                 };
+                // Counted until the stream is dropped.
+                let events = Box::pin(Counted { events, _watching: watching });
                 let clock = server.api.clock.clone();
-                let end = Box::pin(server.stopping());
+                let end = server.end(until);
                 let lines = Lines::new(events, view, move || clock.now(), end, running);
                 Ok(stream(wanted.encoding, lines))
             }

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Api, Metrics, router};
+use crate::auth::Until;
 use crate::openapi::OpenApi;
 use crate::{Apiserver, Config};
 
@@ -32,6 +33,7 @@ use crate::{Apiserver, Config};
 struct World {
     service: TowerToHyperService<Router>,
     user: Option<Arc<User>>,
+    until: Option<Until>,
     stop: watch::Sender<bool>,
     clock: Clock,
     _tasks: JoinSet<()>,
@@ -71,7 +73,7 @@ async fn start_with(dialer: Option<Arc<dyn Dialer>>) -> World {
         stop: stopped,
     };
     let user = Some(User::component("test"));
-    World { service: TowerToHyperService::new(router(api)), user, stop, clock, _tasks: tasks }
+    World { service: TowerToHyperService::new(router(api)), user, until: None, stop, clock, _tasks: tasks }
 }
 
 impl World {
@@ -83,6 +85,9 @@ impl World {
         let mut request = request.body(body).unwrap();
         if let Some(user) = &self.user {
             request.extensions_mut().insert(user.clone());
+        }
+        if let Some(until) = self.until {
+            request.extensions_mut().insert(until);
         }
         self.service.call(request).await.unwrap()
     }

@@ -185,14 +185,17 @@ impl Service<Request<Incoming>> for FrontDoor {
         // Nobody behind this door needs the secret.
         let authorization = request.headers_mut().remove(AUTHORIZATION);
         let authorization = authorization.as_ref().map(HeaderValue::as_bytes);
-        let user = self.authenticator.authenticate(self.certified.as_ref(), authorization);
+        let user = self.authenticator.authenticate_until(self.certified.as_ref(), authorization);
         let request = request.map(Lent::new);
         let body = request.body().clone();
-        let routed = user.map(|user| {
+        let routed = user.map(|(user, until)| {
             let mut request = request;
             request.extensions_mut().insert(user);
             if let Some(aftermath) = &self.aftermath {
                 request.extensions_mut().insert(aftermath.clone());
+            }
+            if let Some(until) = until {
+                request.extensions_mut().insert(until);
             }
             self.router.call(request)
         });

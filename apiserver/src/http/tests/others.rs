@@ -190,3 +190,23 @@ async fn a_backup_is_a_stream() {
     assert_eq!((backup.code, backup.header("content-type")), (200, "application/octet-stream"));
     assert!(backup.bytes.starts_with(b"peapod backup"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn answers_say_which_flow_they_belong_to() {
+    let mut world = start().await;
+    let told = |answered: &Answered| {
+        ["x-kubernetes-pf-flowschema-uid", "x-kubernetes-pf-prioritylevel-uid"]
+            .map(|name| answered.header(name).to_owned())
+    };
+    let schemas = world.get("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas").await;
+    assert_eq!(told(&world.get("/version").await), told(&schemas), "both are exempt");
+    world.user = None;
+    assert_eq!(told(&world.get("/version").await), ["", ""], "who is nobody has no flow");
+    let figures = {
+        world.user = Some(User::component("test"));
+        world.get("/metrics").await.text()
+    };
+    let line =
+        r#"apiserver_flowcontrol_current_executing_requests{flow_schema="exempt",priority_level="exempt"} 1"#;
+    assert!(figures.contains(line), "the request for the figures itself: {figures}");
+}

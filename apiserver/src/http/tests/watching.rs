@@ -134,3 +134,15 @@ async fn a_watch_ends_with_the_server_and_fails_in_the_stream() {
     assert!(ready.text().contains("[-]shutdown failed: the server is stopping"), "{}", ready.text());
     assert_eq!(world.get("/livez").await.text(), "ok");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_with_what_its_client_showed() {
+    let mut world = start().await;
+    world.config_map("a").await;
+    let end = world.clock.now() + jiff::SignedDuration::from_secs(90);
+    world.until = Some(Until(end));
+    let mut watch = Reader::open(&world, "", &[]).await;
+    assert_eq!(watch.line().await, "ADDED a");
+    assert_eq!(watch.next().await, None);
+    assert_eq!(world.clock.now(), end);
+}
