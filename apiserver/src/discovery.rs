@@ -1,14 +1,18 @@
 //! Which resource a manifest's `apiVersion` and `kind` mean, and what to say if none is served.
 
 use api::Resource;
+use serde_json::Value;
 
 use crate::builtin::BUILTINS;
 use crate::schema;
+use crate::served::{OTHER_VERSIONS, OtherVersion};
 
 /// The resource of a kind, or a sentence that says what is wrong.
 pub fn find(api_version: &str, kind: &str) -> Result<Resource, String> {
     let served = || BUILTINS.iter().map(|builtin| builtin.resource());
-    if let Some(found) = served().find(|known| known.kind == kind && known.api_version() == api_version) {
+    let others = OTHER_VERSIONS.iter().map(|other| &other.resource);
+    let mut all = served().chain(others);
+    if let Some(found) = all.find(|known| known.kind == kind && known.api_version() == api_version) {
         return Ok(found.clone());
     }
     if let Some(other) = served().find(|known| known.kind == kind) {
@@ -24,9 +28,37 @@ pub fn find(api_version: &str, kind: &str) -> Result<Resource, String> {
     Err(format!("{kind:?} of {api_version:?} is unknown{hint}"))
 }
 
+/// Makes an object of an outdated version one of the version that took its place, and says so. What cannot be converted
+/// stays as it is, for the server to refuse.
+pub fn bring_up_to_date(manifest: &mut Value) -> Option<&'static str> {
+    let text = |field: &str| manifest.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let outdated = |other: &&OtherVersion| {
+        let resource = &other.resource;
+        !other.warning.is_empty() && resource.kind == kind && resource.api_version() == api_version
+    };
+    let other = OTHER_VERSIONS.iter().find(outdated)?;
+    let mut converted = manifest.clone();
+    other.take_in(&mut converted).ok()?;
+    *manifest = converted;
+    Some(other.warning)
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn outdated_manifests_are_brought_up_to_date() {
+        let mut job = json!({"apiVersion": "batch/v1beta1", "kind": "CronJob", "metadata": {"name": "a"}});
+        let warning = bring_up_to_date(&mut job);
+        assert!(warning.is_some_and(|warning| warning.ends_with("use batch/v1 CronJob")));
+        assert_eq!(job, json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "a"}}));
+        assert_eq!(bring_up_to_date(&mut job), None);
+        assert_eq!(bring_up_to_date(&mut json!(7)), None);
+    }
 
     #[test]
     fn a_wrong_kind_is_told_what_would_be_right() {
@@ -39,10 +71,11 @@ mod tests {
         };
         row("apps/v1", "Deployment", "deployments.apps");
         row("v1", "Pod", "pods");
+        row("extensions/v1beta1", "Deployment", "deployments.extensions");
         row(
-            "extensions/v1beta1",
+            "extensions/v1",
             "Deployment",
-            "Deployment is not served in \"extensions/v1beta1\"; write apiVersion: apps/v1",
+            "Deployment is not served in \"extensions/v1\"; write apiVersion: apps/v1",
         );
         row(
             "apps/v1",

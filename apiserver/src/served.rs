@@ -3,6 +3,7 @@
 //! A snapshot never changes. When custom kinds come and go the registry has another one; a request keeps the one it began
 //! with.
 
+mod older;
 mod other;
 
 use std::borrow::Cow;
@@ -13,7 +14,8 @@ use api::{Object, Resource, Status};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use other::{OTHER_VERSIONS, OtherVersion};
+pub use older::OTHER_VERSIONS;
+pub use other::OtherVersion;
 
 use crate::builtin::{BUILTINS, Kind, Names};
 

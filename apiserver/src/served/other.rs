@@ -8,9 +8,6 @@ use api::{Object, Resource, Status};
 use futures::StreamExt;
 use serde_json::Value;
 
-/// Every version in which a built-in kind is served besides its own.
-pub static OTHER_VERSIONS: [OtherVersion; 0] = [];
-
 /// A version of a kind, told by how it differs. Pure: a tree in, a tree out.
 #[derive(Debug)]
 pub struct OtherVersion {

@@ -192,8 +192,14 @@ impl Session {
         for image in programs::import(&self.images, &found.programs)? {
             self.terminal.line(&image::imported(&image, &self.terminal));
         }
+        let mut documents = found.documents;
+        for document in &mut documents {
+            if let Some(warning) = apiserver::discovery::bring_up_to_date(&mut document.value) {
+                self.terminal.line(&format!("warning: {warning}"));
+            }
+        }
         let find = |api_version: &str, kind: &str| apiserver::discovery::find(api_version, kind);
-        let mut desired = desired::plan(found.documents, &self.options.namespace, find)?;
+        let mut desired = desired::plan(documents, &self.options.namespace, find)?;
         programs::stamp(&self.images, &mut desired);
         desired::check(&self.cluster.client, &desired, &self.applied).await?;
         programs::check(&self.images, &desired)?;

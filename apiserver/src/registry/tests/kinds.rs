@@ -11,6 +11,7 @@ mod networking;
 mod scaling;
 mod steps;
 mod storage;
+mod versions;
 mod workloads;
 
 use super::*;
