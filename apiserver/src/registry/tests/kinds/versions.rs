@@ -36,7 +36,14 @@ async fn an_old_deployment_becomes_one_of_today_with_a_warning() {
     let changed = world.merge(&old, "d", "", json!({"spec": {"replicas": 3}})).await.unwrap();
     assert_eq!(changed["apiVersion"], "extensions/v1beta1");
     assert_eq!(world.get(&DEPLOYMENTS, "d").await.unwrap()["spec"]["replicas"], 3);
-    let scaled = world.merge(&of("apps", "v1beta2", "deployments", "Deployment"), "d", "scale", json!({"spec": {"replicas": 2}})).await;
+    let scaled = world
+        .merge(
+            &of("apps", "v1beta2", "deployments", "Deployment"),
+            "d",
+            "scale",
+            json!({"spec": {"replicas": 2}}),
+        )
+        .await;
     assert_eq!(scaled.unwrap()["apiVersion"], "autoscaling/v1");
     let strategic = Verb::Patch(
         Patch::Strategic(Body::Value(
