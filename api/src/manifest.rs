@@ -7,6 +7,8 @@ use std::mem;
 
 use serde_json::{Map, Value};
 
+use tree::Tree;
+
 mod json;
 mod scalar;
 mod tree;
@@ -99,6 +101,9 @@ pub enum Problem {
     /// Too many collections within one another.
     #[error("nested deeper than {DEPTH_LIMIT} levels")]
     TooDeep,
+    /// A second value where there must be one.
+    #[error("the text holds more than one object")]
+    SecondValue,
     /// Too long a text.
     #[error("larger than {} MiB", TEXT_LIMIT_BYTES >> 20)]
     TooLarge,
@@ -117,6 +122,17 @@ impl Wrong {
     }
 }
 
+/// Reads the one value of a text, which may be of any type and is not taken apart; none if there is no value.
+pub fn read_value(source_name: &str, text: &str) -> Result<Option<Value>, ManifestError> {
+    let wrong = |Wrong { line, problem }| ManifestError { file: source_name.to_owned(), line, problem };
+    let mut roots = read_roots(text).map_err(wrong)?;
+    roots.retain(|(_, tree)| !tree.value.is_null());
+    match roots.len() {
+        0 | 1 => Ok(roots.pop().map(|(_, tree)| tree.value)),
+        _ => Err(wrong(Wrong::new(roots[1].0, Problem::SecondValue))),
+    }
+}
+
 /// Reads all objects of a text. Its name is that of the file, for messages.
 pub fn read(source_name: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
     read_documents(source_name, text).map_err(|Wrong { line, problem }| ManifestError {
@@ -127,24 +143,28 @@ pub fn read(source_name: &str, text: &str) -> Result<Vec<Document>, ManifestErro
 }
 
 fn read_documents(source: &str, text: &str) -> Result<Vec<Document>, Wrong> {
-    if text.len() > TEXT_LIMIT_BYTES {
-        return Err(Wrong::new(1, Problem::TooLarge));
-    }
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let roots = if starts_as_json(text) {
-        // YAML may start like this as well. Where it is neither, JSON was probably meant.
-        json::read(text).or_else(|wrong| yaml::read(text).map_err(|_| wrong))
-    } else {
-        yaml::read(text)
-    }?;
     let mut documents = Vec::new();
-    for (line, tree) in roots {
+    for (line, tree) in read_roots(text)? {
         take_apart(
             Document { value: tree.value, line, source: source.to_owned(), lines: tree.lines },
             &mut documents,
         )?;
     }
     Ok(documents)
+}
+
+/// The values of a text and the lines they start on.
+fn read_roots(text: &str) -> Result<Vec<(usize, Tree)>, Wrong> {
+    if text.len() > TEXT_LIMIT_BYTES {
+        return Err(Wrong::new(1, Problem::TooLarge));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if starts_as_json(text) {
+        // YAML may start like this as well. Where it is neither, JSON was probably meant.
+        json::read(text).or_else(|wrong| yaml::read(text).map_err(|_| wrong))
+    } else {
+        yaml::read(text)
+    }
 }
 
 fn starts_as_json(text: &str) -> bool {

@@ -9,6 +9,7 @@ mod accept;
 mod backup;
 mod body;
 pub(crate) mod catalog;
+mod compress;
 mod connect;
 mod discovery;
 mod encode;
@@ -52,11 +53,15 @@ use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::response::Response;
 use futures::future::BoxFuture;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
+    HeaderValue,
+};
 use http::{HeaderMap, Method, Request, Version};
 use tokio::sync::watch as signal;
 use tracing::{Instrument, debug, debug_span};
 
+pub use compress::Peer;
 pub use health::HealthCheck;
 pub use metrics::Metrics;
 
@@ -179,6 +184,7 @@ async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
     let mut notes = Notes { about: OTHER, is_long: false, flow: None };
     let span = debug_span!("request", method = %call.method, path = call.path);
     let encoding = accept::encoding_of_failures(&call.headers);
+    let is_compressed = compress::is_wanted(&call.headers, call.peer);
     let result = call.carry_out(&server, &mut notes).instrument(span.clone()).await;
     let mut response = result.unwrap_or_else(|status| {
         let mut response = reply::failure(&status, encoding);
@@ -202,7 +208,11 @@ async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
     debug!(parent: &span, code = response.status().as_u16(), "answered");
     let took = server.api.clock.now().duration_since(started).try_into().unwrap_or_default();
     server.api.metrics.answered(&about, response.status().as_u16(), (!is_long).then_some(took));
-    if is_head { without_body(response) } else { response }
+    match (is_head, is_compressed) {
+        (true, _) => without_body(response),
+        (false, true) => compress::long(response),
+        (false, false) => response,
+    }
 }
 
 /// What the metrics say of a request for something that is no resource, or that is not served.
@@ -231,6 +241,7 @@ struct Call {
     headers: HeaderMap,
     user: Option<Arc<User>>,
     until: Option<Until>,
+    peer: Option<Peer>,
     body: Body,
     raw_query: Option<String>,
     upgrade: Option<Upgradable>,
@@ -250,6 +261,7 @@ impl Call {
             headers: parts.headers,
             user: parts.extensions.get::<Arc<User>>().cloned(),
             until: parts.extensions.get::<Until>().copied(),
+            peer: parts.extensions.get::<Peer>().copied(),
             body,
         }
     }
@@ -356,6 +368,26 @@ async fn in_time<T>(
         () = server.api.clock.sleep(limit) => {
             Err(Status::new(Reason::Timeout, "Timeout: request did not complete within the requested timeout"))
         }
+    }
+}
+
+/// Reads a text as everything a request has besides its body, and forgets what it says.
+pub(crate) fn read_anything(text: &str) {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    drop(path::parse(path));
+    let query = Query::parse(Some(query));
+    let _ = (options::list(&query), options::watch(&query), options::write(&query, "CreateOptions"));
+    let _ = (options::delete_query(&query).and_then(options::delete), query.timeout());
+    if let Ok(value) = HeaderValue::from_str(text) {
+        let headers = HeaderMap::from_iter([
+            (ACCEPT, value.clone()),
+            (ACCEPT_ENCODING, value.clone()),
+            (CONTENT_TYPE, value),
+        ]);
+        let offer = accept::Offer { has_protobuf: true, is_watch: false };
+        let _ = (accept::wanted(&headers, &query, offer), accept::discovery(&headers));
+        let _ = (accept::legacy_schema(&headers), compress::is_wanted(&headers, None));
+        let _ = (body::format(&headers), body::patch_format(&headers));
     }
 }
 

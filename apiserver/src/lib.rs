@@ -9,6 +9,7 @@ pub mod codec;
 pub mod discovery;
 mod expiry;
 mod fairness;
+pub mod fuzz;
 pub mod http;
 pub mod names;
 pub mod openapi;

@@ -18,12 +18,14 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::{Arc, OnceLock};
 
+use api::Resource;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::builtin::{BUILTINS, Kind};
+use crate::served::OTHER_VERSIONS;
 use components::Components;
 use descriptions::Descriptions;
 use legacy::Parts;
@@ -61,10 +63,17 @@ struct State {
 /// A group and version: what is in it, and the documents once they were asked for.
 #[derive(Default)]
 struct GroupVersion {
-    kinds: Vec<&'static dyn Kind>,
+    kinds: Vec<Builtin>,
     custom: Vec<Arc<Custom>>,
     document: OnceLock<Arc<Document>>,
     parts: OnceLock<Parts>,
+}
+
+/// A built-in kind in one of its versions.
+#[derive(Clone, Copy)]
+struct Builtin {
+    kind: &'static dyn Kind,
+    resource: &'static Resource,
 }
 
 impl OpenApi {
@@ -121,8 +130,8 @@ impl fmt::Debug for OpenApi {
 impl State {
     fn new(custom: BTreeMap<String, Vec<Arc<Custom>>>, builtin: Arc<OnceLock<Parts>>) -> Self {
         let mut group_versions: BTreeMap<String, GroupVersion> = BTreeMap::new();
-        for kind in BUILTINS {
-            group_versions.entry(path_of(kind.resource())).or_default().kinds.push(kind);
+        for builtin in builtins() {
+            group_versions.entry(path_of(builtin.resource)).or_default().kinds.push(builtin);
         }
         for one in custom.values().flatten() {
             group_versions.entry(path_of(&one.resource)).or_default().custom.push(one.clone());
@@ -151,7 +160,7 @@ impl State {
     }
 
     fn build_legacy(&self) -> Arc<Legacy> {
-        let builtin = self.builtin.get_or_init(|| Parts::builtin(&BUILTINS));
+        let builtin = self.builtin.get_or_init(|| Parts::builtin(&builtins().collect::<Vec<_>>()));
         let custom = self.group_versions.values().filter(|of| !of.custom.is_empty());
         let custom =
             custom.map(|group_version| group_version.parts.get_or_init(|| group_version.custom_parts()));
@@ -165,11 +174,11 @@ impl GroupVersion {
     }
 
     fn content(&self) -> Value {
-        let descriptions = Descriptions::of(&self.kinds);
+        let descriptions = describe(&self.kinds);
         let mut components = Components::new(&descriptions);
         let mut paths = Map::new();
         for kind in &self.kinds {
-            paths::add_builtin(*kind, &mut components, &mut paths);
+            paths::add_builtin(kind.kind, kind.resource, &mut components, &mut paths);
         }
         for custom in &self.custom {
             custom.add(&mut components, &mut paths);
@@ -197,12 +206,12 @@ impl GroupVersion {
 }
 
 impl Parts {
-    fn builtin(kinds: &[&'static dyn Kind]) -> Self {
-        let descriptions = Descriptions::of(kinds);
+    fn builtin(kinds: &[Builtin]) -> Self {
+        let descriptions = describe(kinds);
         let mut components = Components::new(&descriptions);
         let mut paths = Map::new();
         for kind in kinds {
-            paths::add_builtin(*kind, &mut components, &mut paths);
+            paths::add_builtin(kind.kind, kind.resource, &mut components, &mut paths);
         }
         Self::of(&paths, &components.finish(), |_| false)
     }
@@ -213,6 +222,20 @@ impl Document {
         let json = Bytes::from(content.to_string());
         Arc::new(Self { hash: hash(&json), json })
     }
+}
+
+/// Every built-in kind in every version.
+fn builtins() -> impl Iterator<Item = Builtin> {
+    let own = BUILTINS.iter().map(|kind| Builtin { kind: *kind, resource: kind.resource() });
+    let others = OTHER_VERSIONS.iter().filter_map(|other| {
+        let kind = BUILTINS.iter().find(|kind| *kind.resource() == other.kind)?;
+        Some(Builtin { kind: *kind, resource: &other.resource })
+    });
+    own.chain(others)
+}
+
+fn describe(kinds: &[Builtin]) -> Descriptions {
+    Descriptions::of(&kinds.iter().map(|builtin| builtin.kind).collect::<Vec<_>>())
 }
 
 /// What the documents say of the whole.
@@ -229,7 +252,7 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 /// The path of the document that has a resource.
-fn path_of(resource: &api::Resource) -> String {
+fn path_of(resource: &Resource) -> String {
     paths::root(resource).trim_start_matches('/').to_owned()
 }
 

@@ -16,7 +16,7 @@
 //! are repeated on the new state, a bounded number of times; a caller who named a revision gets a conflict in step 4.
 
 mod admit;
-mod continuation;
+pub(crate) mod continuation;
 mod create;
 pub(crate) mod decode;
 mod delete;

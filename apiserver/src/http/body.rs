@@ -114,13 +114,9 @@ pub(super) fn object(format: Format, bytes: Bytes) -> Result<backend::Body, Stat
 
 fn yaml(bytes: &[u8]) -> Result<serde_json::Value, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "the text is not UTF-8".to_owned())?;
-    let mut documents =
-        manifest::read("body", text).map_err(|error| format!("line {}: {}", error.line, error.problem))?;
-    match (documents.pop(), documents.is_empty()) {
-        (Some(document), true) => Ok(document.value),
-        (Some(_), false) => Err("the text holds more than one object".to_owned()),
-        (None, _) => Err("the text holds no object".to_owned()),
-    }
+    let value = manifest::read_value("body", text);
+    let value = value.map_err(|error| format!("line {}: {}", error.line, error.problem))?;
+    value.ok_or_else(|| "the text holds no object".to_owned())
 }
 
 /// An error and what caused it, in one line.

@@ -71,7 +71,7 @@ async fn show_legacy_schema(server: &Server, headers: &HeaderMap) -> Result<Resp
 }
 
 /// Does what may be too much work to do it among other requests: a document is made when it is asked for first.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     server: &Server,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Status> {

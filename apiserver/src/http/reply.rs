@@ -19,6 +19,9 @@ const WARNINGS_LIMIT: usize = 4096;
 /// A warning has at most this many characters once all together are too long.
 const WARNING_LIMIT: usize = 256;
 
+/// Rows and messages of so many objects take some milliseconds.
+const LONG_LIST: usize = 200;
+
 /// The media type of JSON.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -73,6 +76,12 @@ impl View {
     /// What is shown.
     pub fn resource(&self) -> &Resource {
         self.layout.version.resource()
+    }
+
+    /// Whether it takes so long to write an answer that other requests should not wait for it.
+    pub fn is_costly(&self, answer: &Answer) -> bool {
+        let is_written = self.wanted.shape == Shape::Whole && self.wanted.encoding == Encoding::Json;
+        matches!(answer, Answer::List(list) if !is_written && list.items.len() > LONG_LIST)
     }
 
     /// One object.

@@ -54,7 +54,15 @@ impl Found {
         let call = async |verb| server.api.registry.call(request(verb)).await;
         match self.action {
             Action::Get => respond(&view, StatusCode::OK, call(Verb::Get).await?),
-            Action::List => respond(&view, StatusCode::OK, call(Verb::List(options::list(query)?)).await?),
+            Action::List => {
+                let reply = call(Verb::List(options::list(query)?)).await?;
+                match view.is_costly(&reply.answer) {
+                    true => {
+                        super::other::apart(server, move || respond(&view, StatusCode::OK, reply)).await?
+                    }
+                    false => respond(&view, StatusCode::OK, reply),
+                }
+            }
             Action::Watch => {
                 let mut options = options::watch(query)?;
                 let longest = || random_timeout(server.api.registry.identity.number());

@@ -3,6 +3,7 @@
 
 mod encodings;
 mod logs;
+mod malformed;
 mod objects;
 mod others;
 mod watching;

@@ -1,5 +1,6 @@
 //! The types of a document: what an object looks like, and how it is merged with another.
 
+use api::Resource;
 use serde_json::{Map, Value, json};
 
 use super::custom::Custom;
@@ -22,6 +23,10 @@ pub enum Component<'c> {
     Struct(&'static Type),
     /// A list of objects of a kind.
     List(&'static Type),
+    /// A kind in a version of which the table knows nothing: with the fields of the version that it knows.
+    Alias(&'static Type, &'c Resource),
+    /// A list of such objects.
+    AliasList(&'static Type, &'c Resource),
     /// One with a form of its own in JSON.
     Leaf(Leaf),
     /// The body of a patch, which may be anything.
@@ -69,7 +74,23 @@ impl<'d> Components<'d> {
         while let Some((name, component)) = self.open.pop() {
             let schema = match component {
                 Component::Struct(of) => self.structure(&name, of),
-                Component::List(of) => self.list(of),
+                Component::List(of) => match of.kind {
+                    Some(kind) => {
+                        let names = (kind.group, kind.version, kind.kind);
+                        self.list(Component::Struct(of), &full_name(Component::Struct(of)), names)
+                    }
+                    None => Value::Null,
+                },
+                Component::Alias(of, resource) => {
+                    let mut schema = self.structure(&full_name(Component::Struct(of)), of);
+                    let Resource { group, version, kind, .. } = resource;
+                    schema[KIND] = json!([{"group": group, "version": version, "kind": kind}]);
+                    schema
+                }
+                Component::AliasList(of, resource) => {
+                    let names = (&*resource.group, &*resource.version, &*resource.kind);
+                    self.list(Component::Alias(of, resource), &full_name(Component::Struct(of)), names)
+                }
                 Component::Leaf(leaf) => self.leaf(&name, leaf),
                 Component::Patch => self.described(&name, json!({"type": "object"})),
                 Component::Custom(custom) => custom.object(&mut self),
@@ -123,21 +144,16 @@ impl<'d> Components<'d> {
         self.described(name, schema)
     }
 
-    /// All lists are alike, so the table has no types for them.
-    fn list(&mut self, of: &'static Type) -> Value {
-        let Some(kind) = of.kind else { return Value::Null };
-        let name = full_name(Component::Struct(of));
-        let (api_version, kind_name) = (self.text(&name, "apiVersion"), self.text(&name, "kind"));
+    /// All lists are alike, so the table has no types for them. `described` is the type with the descriptions.
+    fn list(&mut self, item: Component<'d>, described: &str, names: (&str, &str, &str)) -> Value {
+        let (group, version, kind) = names;
+        let (api_version, kind_name) = (self.text(described, "apiVersion"), self.text(described, "kind"));
         json!({
-            "description": format!("{}List is a list of objects of kind {}.", kind.kind, kind.kind),
+            "description": format!("{kind}List is a list of objects of kind {kind}."),
             "type": "object",
             "properties": {
                 "apiVersion": api_version,
-                "items": {
-                    "type": "array",
-                    "items": self.refer(Component::Struct(of)),
-                    "description": "The objects.",
-                },
+                "items": {"type": "array", "items": self.refer(item), "description": "The objects."},
                 "kind": kind_name,
                 "metadata": self.described_reference(
                     LIST_META,
@@ -145,7 +161,7 @@ impl<'d> Components<'d> {
                 ),
             },
             "required": ["items"],
-            KIND: [{"group": kind.group, "version": kind.version, "kind": format!("{}List", kind.kind)}],
+            KIND: [{"group": group, "version": version, "kind": format!("{kind}List")}],
         })
     }
 
@@ -246,6 +262,13 @@ fn full_name(component: Component<'_>) -> String {
     let name = match component {
         Component::Struct(of) => of.name,
         Component::List(of) => return format!("{}List", full_name(Component::Struct(of))),
+        Component::Alias(_, Resource { group, version, kind, .. }) => {
+            let package = group.split('.').next().unwrap_or_default();
+            return format!("io.k8s.api.{package}.{version}.{kind}");
+        }
+        Component::AliasList(of, resource) => {
+            return format!("{}List", full_name(Component::Alias(of, resource)));
+        }
         Component::Patch => "meta.v1.Patch",
         Component::Custom(custom) => return custom.full_name(),
         Component::CustomList(custom) => return custom.full_list_name(),

@@ -1,8 +1,9 @@
 //! The sentences about types and their fields, which the crate of the typed values brings along.
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::api::autoscaling::v1::{HorizontalPodAutoscaler, Scale};
 use k8s_openapi::api::core::v1::Binding;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch, Status};
 use schemars::SchemaGenerator;
@@ -15,7 +16,7 @@ use crate::builtin::Kind;
 pub struct Descriptions(Map<String, Value>);
 
 impl Descriptions {
-    /// Those of `kinds`, and of what their subresources and operations take and answer.
+    /// Those of `kinds`, and of what their subresources and operations take and answer, and their other versions.
     pub fn of(kinds: &[&'static dyn Kind]) -> Self {
         let mut generator = SchemaGenerator::new(SchemaSettings::openapi3());
         for kind in kinds {
@@ -25,7 +26,9 @@ impl Descriptions {
         let _ = (
             generator.subschema_for::<Binding>(),
             generator.subschema_for::<DeleteOptions>(),
+            generator.subschema_for::<Event>(),
             generator.subschema_for::<Eviction>(),
+            generator.subschema_for::<HorizontalPodAutoscaler>(),
             generator.subschema_for::<ListMeta>(),
             generator.subschema_for::<Patch>(),
             generator.subschema_for::<Scale>(),

@@ -35,17 +35,24 @@ pub struct Served<'s> {
     pub patches: &'static [&'static str],
 }
 
-/// Adds the paths of a built-in kind; none if the table does not know it.
-pub fn add_builtin<'s>(kind: &'s dyn Kind, components: &mut Components<'s>, paths: &mut Map<String, Value>) {
-    let resource = kind.resource();
-    let (group, version) = (resource.group.as_ref(), resource.version.as_ref());
-    let Some(of) = schema::builtin().kind(group, version, &resource.kind) else {
-        return;
+/// Adds the paths of a built-in kind in the version of `resource`; none if the table does not know the kind at all.
+pub fn add_builtin<'s>(
+    kind: &'s dyn Kind,
+    resource: &'s Resource,
+    components: &mut Components<'s>,
+    paths: &mut Map<String, Value>,
+) {
+    let known =
+        |resource: &Resource| schema::builtin().kind(&resource.group, &resource.version, &resource.kind);
+    let (body, list) = match (known(resource), known(kind.resource())) {
+        (Some(of), _) => (Component::Struct(of), Component::List(of)),
+        (None, Some(of)) => (Component::Alias(of, resource), Component::AliasList(of, resource)),
+        (None, None) => return,
     };
     let served = Served {
         resource,
-        body: Component::Struct(of),
-        list: Component::List(of),
+        body,
+        list,
         parts: catalog::parts(kind).collect(),
         group: short_group(resource).to_owned(),
         patches: &PATCHES,

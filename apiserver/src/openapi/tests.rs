@@ -114,6 +114,28 @@ fn every_kind_has_a_type_with_the_fields_of_the_table() {
     }
 }
 
+/// Old manifests are applied by the fields they have now.
+#[test]
+fn a_version_the_table_does_not_know_has_the_fields_of_the_one_it_knows() {
+    let kind = *BUILTINS.iter().find(|kind| *kind.resource() == api::resource::DEPLOYMENTS).unwrap();
+    let resource = Resource::new("extensions", "v1beta1", "deployments", "Deployment", true);
+    let descriptions = Descriptions::of(&[kind]);
+    let (mut components, mut paths) = (Components::new(&descriptions), Map::new());
+    paths::add_builtin(kind, &resource, &mut components, &mut paths);
+    let schemas = components.finish();
+    let of = &schemas["io.k8s.api.extensions.v1beta1.Deployment"];
+    let names = json!({"group": "extensions", "version": "v1beta1", "kind": "Deployment"});
+    assert_eq!(of["x-kubernetes-group-version-kind"], json!([names]));
+    let spec = "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec";
+    assert_eq!(of["properties"]["spec"]["allOf"][0]["$ref"], spec);
+    assert!(of["properties"]["spec"]["description"].is_string());
+    let list = &schemas["io.k8s.api.extensions.v1beta1.DeploymentList"];
+    let item = &list["properties"]["items"]["items"]["$ref"];
+    assert_eq!(*item, "#/components/schemas/io.k8s.api.extensions.v1beta1.Deployment");
+    let patch = &paths["/apis/extensions/v1beta1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    assert_eq!(patch["x-kubernetes-group-version-kind"], names);
+}
+
 /// What kubectl looks for before it trusts a document with `apply`; else it asks for the document of version 2.
 #[test]
 fn every_kind_can_be_patched_in_the_way_kubectl_apply_does() {

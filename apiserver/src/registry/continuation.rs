@@ -12,7 +12,7 @@ const LATEST: i64 = -1;
 
 /// Where a list goes on, and at which moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Continuation {
+pub(crate) struct Continuation {
     /// None: as things are now, which may not fit what was listed before.
     pub revision: Option<Revision>,
     pub after: Key,

@@ -31,6 +31,7 @@ use super::handshakes::Ticket;
 use super::lent::Lent;
 use super::{Shared, Stop};
 use crate::auth::{Authenticator, Certified};
+use crate::http::Peer;
 use crate::stream::upgrade::Aftermath;
 
 /// The most that the headers of a request may have, as a token and a long list of groups fit many times.
@@ -50,6 +51,8 @@ const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP req
 
 /// Serves a connection to its end.
 pub async fn run(stream: TcpStream, mut ticket: Ticket, shared: Arc<Shared>, stop: Stop) {
+    // One that is gone already has no address, and nobody will miss it.
+    let peer = stream.peer_addr().ok().map(Peer);
     let established = async {
         let stream = open(stream, &shared).await?;
         // Until there is a place for it, the connection may still have to give way.
@@ -63,7 +66,7 @@ pub async fn run(stream: TcpStream, mut ticket: Ticket, shared: Arc<Shared>, sto
     };
     drop(ticket);
     if let Ok(Some((stream, _place))) = established {
-        serve(stream, &shared, stop).await;
+        serve(stream, peer, &shared, stop).await;
     }
 }
 
@@ -91,7 +94,7 @@ async fn refuse_plain(stream: &mut TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn serve(stream: TlsStream<TcpStream>, shared: &Shared, mut stop: Stop) {
+async fn serve(stream: TlsStream<TcpStream>, peer: Option<Peer>, shared: &Shared, mut stop: Stop) {
     let (_, session) = stream.get_ref();
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let certificate = session.peer_certificates().and_then(<[_]>::first);
@@ -101,6 +104,7 @@ async fn serve(stream: TlsStream<TcpStream>, shared: &Shared, mut stop: Stop) {
     let front = FrontDoor {
         authenticator: Arc::clone(&shared.authenticator),
         certified,
+        peer,
         activity: activity.clone(),
         // A connection with HTTP/2 carries other requests too, and is not given away for one.
         aftermath: (!is_http2).then(|| aftermath.clone()),
@@ -168,6 +172,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Requests {
 struct FrontDoor {
     authenticator: Arc<Authenticator>,
     certified: Option<Certified>,
+    peer: Option<Peer>,
     activity: Activity,
     aftermath: Option<Aftermath>,
     router: TowerToHyperService<Router>,
@@ -188,6 +193,7 @@ impl Service<Request<Incoming>> for FrontDoor {
         let user = self.authenticator.authenticate_until(self.certified.as_ref(), authorization);
         let request = request.map(Lent::new);
         let body = request.body().clone();
+        let peer = self.peer;
         let routed = user.map(|(user, until)| {
             let mut request = request;
             request.extensions_mut().insert(user);
@@ -196,6 +202,9 @@ impl Service<Request<Incoming>> for FrontDoor {
             }
             if let Some(until) = until {
                 request.extensions_mut().insert(until);
+            }
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
             }
             self.router.call(request)
         });

@@ -7,7 +7,7 @@ const NAME: &str = "com.example.stable.v1.CronTab";
 
 fn cron_tab() -> Custom {
     Custom {
-        resource: api::Resource {
+        resource: Resource {
             group: "stable.example.com".into(),
             version: "v1".into(),
             plural: "crontabs".into(),
