@@ -11,6 +11,7 @@ mod expiry;
 mod fairness;
 pub mod fuzz;
 pub mod http;
+pub mod managed;
 pub mod names;
 pub mod openapi;
 pub mod patch;

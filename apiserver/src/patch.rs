@@ -1,5 +1,6 @@
 //! Changes to parts of an object: lists of operations, and trees laid over it, blindly or by the schema.
 
+pub mod apply;
 mod json;
 mod merge;
 pub mod strategic;
