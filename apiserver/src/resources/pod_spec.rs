@@ -2,12 +2,15 @@
 //!
 //! Everything Kubernetes allows is allowed here; what this version cannot run is refused by the node, with an event.
 
+mod affinity;
 pub mod amounts;
 mod containers;
 mod defaults;
 mod environment;
 mod probes;
+mod resolution;
 pub mod scheduling;
+mod security;
 mod volumes;
 
 use api::field::FieldError;
@@ -22,6 +25,8 @@ use crate::path::Path;
 pub const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 const RESTART_POLICIES: [&str; 3] = ["Always", "Never", "OnFailure"];
+const PREEMPTION_POLICIES: [&str; 2] = ["Never", "PreemptLowerPriority"];
+const SYSTEMS: [&str; 2] = ["linux", "windows"];
 const DNS_POLICIES: [&str; 4] = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
 
 /// Checks a pod's specification at `path`.
@@ -54,6 +59,17 @@ pub fn check_pod_spec(spec: &PodSpec, path: &Path<'_>, errors: &mut Vec<FieldErr
         }
     }
     scheduling::check(spec, path, errors);
+    affinity::check(spec, path, errors);
+    security::check(spec, path, errors);
+    resolution::check(spec, path, errors);
+    one_of(spec.preemption_policy.as_deref(), &PREEMPTION_POLICIES, path.child("preemptionPolicy"), errors);
+    if let Some(os) = &spec.os {
+        let path = path.child("os");
+        match os.name.as_str() {
+            "" => errors.push(FieldError::required(path.child("name"), "cannot be empty")),
+            name => one_of(Some(name), &SYSTEMS, path.child("name"), errors),
+        }
+    }
 }
 
 /// Checks the form of a name.

@@ -8,6 +8,7 @@ mod fields;
 mod jobs;
 mod limits;
 mod networking;
+mod pods;
 mod scaling;
 mod steps;
 mod storage;

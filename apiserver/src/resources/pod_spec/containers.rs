@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::field::FieldError;
 use k8s_openapi::api::core::v1::{Container, PodSpec, VolumeMount};
 
-use super::{PROTOCOLS, amounts, environment, one_of, probes, require, require_name};
+use super::{PROTOCOLS, amounts, environment, one_of, probes, require, require_name, security};
 use crate::names::{Form, port_mistake, port_name_mistakes};
 use crate::path::Path;
 
@@ -67,6 +67,7 @@ fn check_container<'a>(
     check_ports(container, &path.child("ports"), errors);
     environment::check(container, path, errors);
     check_mounts(container, volumes, &path.child("volumeMounts"), errors);
+    security::check_container(container.security_context.as_ref(), path, errors);
     if let Some(resources) = &container.resources {
         amounts::check(resources, &path.child("resources"), errors);
     }

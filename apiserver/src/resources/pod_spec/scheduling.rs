@@ -6,13 +6,11 @@ use api::field::FieldError;
 use api::selector::{check_label_key, check_label_value};
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, PodSpec, Taint, Toleration};
 
-use super::require;
 use crate::path::Path;
 
 const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "PreferNoSchedule"];
 const TOLERATION_OPERATORS: [&str; 2] = ["Equal", "Exists"];
 const NODE_OPERATORS: [&str; 6] = ["DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn"];
-const UNSATISFIABLE: [&str; 2] = ["DoNotSchedule", "ScheduleAnyway"];
 
 /// Checks what a pod's specification says of nodes.
 pub fn check(spec: &PodSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
@@ -25,22 +23,6 @@ pub fn check(spec: &PodSpec, path: &Path<'_>, errors: &mut Vec<FieldError>) {
         check_toleration(toleration, &tolerations.index(index), errors);
     }
     check_node_affinity(spec, path, errors);
-    let spreads = path.child("topologySpreadConstraints");
-    for (index, spread) in spec.topology_spread_constraints.iter().flatten().enumerate() {
-        let path = spreads.index(index);
-        if spread.max_skew <= 0 {
-            errors.push(FieldError::invalid(
-                path.child("maxSkew"),
-                spread.max_skew,
-                "must be greater than zero",
-            ));
-        }
-        require(&spread.topology_key, path.child("topologyKey"), errors);
-        let action = spread.when_unsatisfiable.as_str();
-        if !UNSATISFIABLE.contains(&action) {
-            errors.push(FieldError::unsupported(path.child("whenUnsatisfiable"), action, &UNSATISFIABLE));
-        }
-    }
 }
 
 fn check_label(key: &str, value: &str, path: &Path<'_>, errors: &mut Vec<FieldError>) {
