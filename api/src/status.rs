@@ -55,6 +55,8 @@ pub struct Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub enum Reason {
+    /// None was given, as by webhooks.
+    Unknown,
     BadRequest,
     Unauthorized,
     Forbidden,
@@ -75,9 +77,34 @@ pub enum Reason {
 }
 
 impl Reason {
+    const ALL: [Self; 17] = [
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::AlreadyExists,
+        Self::Conflict,
+        Self::Expired,
+        Self::RequestEntityTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Invalid,
+        Self::TooManyRequests,
+        Self::InternalError,
+        Self::ServerTimeout,
+        Self::ServiceUnavailable,
+        Self::Timeout,
+    ];
+
+    /// The reason with this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| format!("{reason:?}") == name)
+    }
+
     fn code(self) -> u16 {
         match self {
-            Reason::BadRequest => 400,
+            Reason::Unknown | Reason::BadRequest => 400,
             Reason::Unauthorized => 401,
             Reason::Forbidden => 403,
             Reason::NotFound => 404,
@@ -211,6 +238,11 @@ impl Status {
             "reason": format!("{:?}", self.reason),
             "code": self.code,
         });
+        if self.reason == Reason::Unknown
+            && let Some(fields) = value.as_object_mut()
+        {
+            fields.remove("reason");
+        }
         if let Some(details) = &self.details {
             value["details"] = details.to_value();
         }

@@ -3,29 +3,40 @@
 //! A change passes the chain twice. First those who may change the object look at it, in the order of [`PLUGINS`]; later,
 //! when it was prepared and checked, those who only agree or refuse. Both times built-in plugins are plain functions.
 
-#![allow(dead_code, reason = "webhooks and policies read the rest")]
-
+mod conditions;
+mod configured;
+mod expressions;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod pod_amounts;
 mod pods;
+mod policy;
 mod priority;
 mod quota;
+mod review;
+mod rules;
 mod runtime_class;
 mod service_account;
 mod storage_classes;
+mod webhook;
 
 use std::any::Any;
 use std::collections::BTreeMap;
 
 use api::backend::{DeleteOptions, User, WriteOptions};
 use api::resource::PODS;
-use api::{Clock, Key, Resource, Status};
+use api::{Key, Resource, Status};
+use futures::FutureExt;
 use serde_json::Value;
 
+use crate::outgoing::Outgoing;
 use crate::registry::Identity;
+use crate::served::Served;
 use crate::store::Store;
+use policy::{Mutation, Policy};
+use webhook::Webhook;
 
+pub(crate) use configured::Configured;
 pub use namespace_lifecycle::check_namespace;
 pub(crate) use quota::Ledger;
 
@@ -64,8 +75,10 @@ pub(crate) type Complete<'a> = &'a (dyn Fn(Value) -> Result<Value, Status> + Sen
 pub(crate) struct Attributes<'a> {
     /// Who asks.
     pub user: &'a User,
-    /// The resource in the version of the request.
+    /// The resource in the version in which its objects are stored and shown here.
     pub resource: &'a Resource,
+    /// The resource in the version of the request.
+    pub requested: &'a Resource,
     /// The part of the object; empty for all of it.
     pub subresource: &'a str,
     /// Where the object is or is to be.
@@ -119,10 +132,14 @@ pub(crate) struct Surroundings<'a> {
     pub store: &'a Store,
     /// Names what is added.
     pub identity: &'a Identity,
-    /// The clock of the process.
-    pub clock: &'a Clock,
     /// What was agreed to in spite of quotas, and is not stored yet.
     pub quotas: &'a Ledger,
+    /// What is served at this moment.
+    pub served: &'a Served,
+    /// What users configured.
+    pub configured: &'a Configured,
+    /// The server's way to webhooks.
+    pub outgoing: Option<&'a Outgoing>,
     /// Whether the server issues tokens, so that pods can be given one.
     pub issues_tokens: bool,
 }
@@ -200,6 +217,14 @@ const PLUGINS: &[Plugin] = &[
     }),
 ];
 
+/// The server's own plugin, for what Kubernetes checks where it validates these kinds.
+const EXPRESSIONS: Plugin = Plugin {
+    name: "AdmissionExpressions",
+    operations: &[Operation::Create, Operation::Update],
+    mutate: None,
+    validate: Some(|_, attributes, _| expressions::check(attributes)),
+};
+
 /// The built-in stations after policies and webhooks.
 const LAST: &[Plugin] = &[Plugin {
     name: "ResourceQuota",
@@ -228,6 +253,16 @@ pub(crate) async fn mutate(
     findings: &mut Findings,
 ) -> Result<(), Status> {
     ask_mutating(PLUGINS, around, attributes, findings)?;
+    let configured = around.configured;
+    let mutations = configured.mutations(around.store);
+    let webhooks = configured.mutating_webhooks(around.store);
+    if mutations.is_some() || webhooks.is_some() {
+        let asking = Asking {
+            mutations: mutations.as_deref().map_or(&[], Vec::as_slice),
+            webhooks: webhooks.as_deref().map_or(&[], Vec::as_slice),
+        };
+        asking.mutate(around, attributes, findings).boxed().await?;
+    }
     ask_mutating(LAST, around, attributes, findings)
 }
 
@@ -237,8 +272,42 @@ pub(crate) async fn validate(
     attributes: &Attributes<'_>,
     findings: &mut Findings,
 ) -> Result<(), Status> {
+    ask_validating(&[EXPRESSIONS], around, attributes, findings)?;
     ask_validating(PLUGINS, around, attributes, findings)?;
+    if let Some(policies) = around.configured.policies(around.store) {
+        policy::validate(&policies, around, attributes, findings)?;
+    }
+    if let Some(webhooks) = around.configured.validating_webhooks(around.store) {
+        webhook::validate(&webhooks, around, attributes, findings).boxed().await?;
+    }
     ask_validating(LAST, around, attributes, findings)
+}
+
+/// Those outside of the server who may change an object.
+struct Asking<'a> {
+    mutations: &'a [Policy<Mutation>],
+    webhooks: &'a [Webhook],
+}
+
+impl Asking<'_> {
+    /// Asks policies, then webhooks. If they change the object, the built-in plugins see it again, and after them those
+    /// that want to.
+    async fn mutate(
+        &self,
+        around: &Surroundings<'_>,
+        attributes: &mut Attributes<'_>,
+        findings: &mut Findings,
+    ) -> Result<(), Status> {
+        let mut seen = Vec::new();
+        policy::mutate(self.mutations, around, attributes, findings, false)?;
+        webhook::mutate(self.webhooks, around, attributes, findings, &mut seen).await?;
+        if !findings.changed {
+            return Ok(());
+        }
+        ask_mutating(PLUGINS, around, attributes, findings)?;
+        policy::mutate(self.mutations, around, attributes, findings, true)?;
+        webhook::mutate(self.webhooks, around, attributes, findings, &mut seen).await
+    }
 }
 
 fn ask_mutating(
@@ -276,3 +345,6 @@ fn asked(plugins: &[Plugin], operation: Operation) -> impl Iterator<Item = &Plug
 fn note(plugin: &Plugin, status: &Status) {
     tracing::debug!(plugin = plugin.name, %status, "refused");
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ pub mod http;
 pub mod managed;
 pub mod names;
 pub mod openapi;
+pub mod outgoing;
 pub mod patch;
 pub mod path;
 mod priorities;

@@ -28,7 +28,7 @@ pub(crate) mod update;
 mod watch;
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use api::backend::{Answer, Backend, Reply, Request, User, Verb};
 use api::resource::SERVICES;
@@ -40,9 +40,11 @@ use serde_json::Value;
 
 pub(crate) use identity::Identity;
 
+use crate::admission::Configured;
 use crate::admission::Ledger;
 use crate::auth::Authorizer;
 use crate::auth::tokens::Tokens;
+use crate::outgoing::Outgoing;
 use crate::resources::service::allocate::Allocator;
 use crate::resources::service::ranges::Ranges;
 use crate::served::{KindHandle, Served, Version};
@@ -62,6 +64,8 @@ pub struct Registry {
     served: ArcSwap<Served>,
     allocator: Allocator,
     quotas: Ledger,
+    configured: Configured,
+    outgoing: OnceLock<Outgoing>,
     /// None if the server has no keys to sign tokens with.
     pub(crate) tokens: Option<Arc<Tokens>>,
 }
@@ -86,6 +90,8 @@ impl Registry {
             served: ArcSwap::from_pointee(Served::builtin()),
             allocator: Allocator::new(ranges),
             quotas: Ledger::default(),
+            configured: Configured::default(),
+            outgoing: OnceLock::new(),
             tokens,
         }
     }

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::backend::{DeleteOptions, User};
+use api::dialer::{Connection, Destination, Dialer};
 use api::event::Recorder;
 use api::resource::{EVENTS, NODES, PODS, SERVICES};
 use api::{Cache, Client, Clock, Key, Resource};
@@ -22,7 +25,7 @@ use runtime::images::ImageStore;
 use runtime::logs::LogConfig;
 
 use runtime::network::{ApiServer, Network, NetworkConfig, Proxy};
-use runtime::node::{Capacity, Images, Node, NodeConfig};
+use runtime::node::{Capacity, Images, Node, NodeConfig, NodeDialer};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -114,9 +117,28 @@ pub struct Cluster {
     pub node: Node,
     /// How busy the controllers are.
     pub controllers: Arc<Controllers>,
+    _dialer: Arc<dyn Dialer>,
     control: JoinSet<()>,
     tasks: JoinSet<()>,
     _folder: Option<TempDir>,
+}
+
+/// A connection that is being opened.
+type Dialed<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>> + Send + 'a>>;
+
+/// The API server's way to others for as long as the cluster is there: the node, which asks the API, must not keep it.
+struct WhileThere(Weak<dyn Dialer>);
+
+impl Dialer for WhileThere {
+    fn dial(&self, destination: &Destination) -> Dialed<'_> {
+        let (dialer, destination) = (self.0.upgrade(), destination.clone());
+        Box::pin(async move {
+            match dialer {
+                Some(dialer) => dialer.dial(&destination).await,
+                None => Err(io::Error::new(io::ErrorKind::NotConnected, "the cluster has ended")),
+            }
+        })
+    }
 }
 
 impl Cluster {
@@ -169,6 +191,8 @@ impl Cluster {
             recorder: recorder.with_component("kubelet"),
         };
         let node = Node::start(node, &mut tasks);
+        let dialer: Arc<dyn Dialer> = Arc::new(NodeDialer::new(node.clone()));
+        registry.reach_others_through(Arc::new(WhileThere(Arc::downgrade(&dialer))));
         cache.ready().await;
         until(&cache, &NODES, || !cache.snapshot(&NODES).is_empty()).await;
         Ok(Self {
@@ -178,6 +202,7 @@ impl Cluster {
             cache,
             network,
             node,
+            _dialer: dialer,
             controllers: Arc::new(controllers),
             control,
             tasks,

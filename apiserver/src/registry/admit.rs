@@ -3,20 +3,36 @@
 use std::sync::Arc;
 
 use api::backend::{Body, DeleteOptions, FieldValidation, User, WriteOptions};
+use api::dialer::Dialer;
 use api::{Key, Resource, Status};
 use serde_json::Value;
 
 use super::{Place, Registry, decode};
 use crate::admission::{self, Attributes, Findings, Operation, Options, Surroundings};
+use crate::outgoing::Outgoing;
+use crate::served::Served;
 use crate::subresources::{binding, scale, token};
 
 impl Registry {
-    fn surroundings(&self) -> Surroundings<'_> {
+    /// Gives the server a way to webhooks and other servers; the first that is given counts.
+    pub fn reach_others_through(&self, dialer: Arc<dyn Dialer>) {
+        let outgoing = || Outgoing::new(dialer, self.clock.clone(), self.store.clone());
+        self.outgoing.get_or_init(outgoing);
+    }
+
+    /// The server's way to webhooks and other servers, once it has one.
+    pub fn outgoing(&self) -> Option<&Outgoing> {
+        self.outgoing.get()
+    }
+
+    fn surroundings<'a>(&'a self, served: &'a Served) -> Surroundings<'a> {
         Surroundings {
+            served,
             store: &self.store,
             identity: &self.identity,
-            clock: &self.clock,
             quotas: &self.quotas,
+            configured: &self.configured,
+            outgoing: self.outgoing.get(),
             issues_tokens: self.tokens.is_some(),
         }
     }
@@ -33,7 +49,7 @@ impl Registry {
         let complete = |value| complete(place, value);
         let mut attributes =
             Attributes { object: Some(object), old, complete: &complete, ..about(place, options) };
-        admission::mutate(&self.surroundings(), &mut attributes, findings).await
+        admission::mutate(&self.surroundings(&self.served()), &mut attributes, findings).await
     }
 
     /// Asks those who agree to a new state or refuse it.
@@ -46,7 +62,7 @@ impl Registry {
         findings: &mut Findings,
     ) -> Result<(), Status> {
         let attributes = Attributes { object: Some(object), old, ..about(place, options) };
-        admission::validate(&self.surroundings(), &attributes, findings).await
+        admission::validate(&self.surroundings(&self.served()), &attributes, findings).await
     }
 
     /// Takes a document about an object, such as a binding, through the whole chain.
@@ -70,7 +86,8 @@ impl Registry {
         findings: &mut Findings,
     ) -> Result<(), Status> {
         let mut attributes = Attributes { old: Some(old), ..about(place, Options::Delete(options)) };
-        let around = self.surroundings();
+        let served = self.served();
+        let around = self.surroundings(&served);
         admission::mutate(&around, &mut attributes, findings).await?;
         admission::validate(&around, &attributes, findings).await
     }
@@ -90,6 +107,7 @@ impl Registry {
         let mut attributes = Attributes {
             user,
             resource,
+            requested: resource,
             subresource,
             key,
             operation: Operation::Connect,
@@ -98,7 +116,8 @@ impl Registry {
             old: None,
             complete: &Ok,
         };
-        let around = self.surroundings();
+        let served = self.served();
+        let around = self.surroundings(&served);
         admission::mutate(&around, &mut attributes, &mut findings).await?;
         admission::validate(&around, &attributes, &mut findings).await?;
         Ok(findings.warnings)
@@ -110,6 +129,7 @@ fn about<'a>(place: &'a Place, options: Options<'a>) -> Attributes<'a> {
     Attributes {
         user: &place.user,
         resource: place.resource(),
+        requested: place.version.resource(),
         subresource: place.part,
         key: &place.key,
         operation: match options {

@@ -53,6 +53,12 @@ pub fn identify(object: &mut Value, new: New<'_>, kind: &dyn Kind) {
     }
 }
 
+/// What of an object's metadata nobody changes on the way: its name, and what only the server sets.
+pub fn identity(object: &Value) -> Vec<(&'static str, Option<Value>)> {
+    let fields = ["name", "namespace"].into_iter().chain(SET_BY_SERVER);
+    fields.map(|field| (field, object["metadata"].get(field).cloned())).collect()
+}
+
 /// Keeps the identity of an object in its next state; a change the user asked for is an error.
 pub fn keep_identity(new: &mut Value, old: &Value, errors: &mut Vec<FieldError>) {
     let metadata = tree::object(new, "metadata");

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use api::Clock;
 use api::resource::PODS;
-use jiff::Timestamp;
 
 use super::*;
+use crate::admission::Configured;
 use crate::registry::Identity;
+use crate::served::Served;
 use crate::store::Store;
 
 /// The specification after admission on a server that issues tokens and knows no accounts.
@@ -18,7 +18,9 @@ fn admitted(spec: Value) -> Value {
         quotas: &quotas,
         store: &store,
         identity: &identity,
-        clock: &Clock::virtual_from(Timestamp::UNIX_EPOCH),
+        served: &Served::default(),
+        configured: &Configured::default(),
+        outgoing: None,
         issues_tokens: true,
     };
     let mut pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
@@ -72,7 +74,9 @@ async fn pods_of_nodes_themselves_have_no_account() {
         quotas: &quotas,
         store: &store,
         identity: &identity,
-        clock: &Clock::virtual_from(Timestamp::UNIX_EPOCH),
+        served: &Served::default(),
+        configured: &Configured::default(),
+        outgoing: None,
         issues_tokens: true,
     };
     let mirror = json!({"metadata": {"annotations": {MIRROR: "x"}}, "spec": {"containers": [{"name": "a"}]}});

@@ -1,0 +1,97 @@
+//! Expressions about a request: its variables, and the conditions under which somebody is asked.
+
+use api::Object;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::review;
+use super::rules::namespace;
+use super::{Attributes, Surroundings};
+use crate::cel::{Budget, COST_OF_ALL, Expression, Failure, Names, Scope, Value};
+
+/// The variables that all expressions about a request have.
+pub const VARIABLES: [&str; 3] = ["object", "oldObject", "request"];
+
+/// A condition with its name.
+#[derive(Debug)]
+pub struct Condition {
+    name: String,
+    expression: Expression,
+}
+
+/// As it is written.
+#[derive(Deserialize)]
+struct Written {
+    name: String,
+    expression: String,
+}
+
+/// Whether somebody is asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All conditions hold.
+    Asked,
+    /// One does not.
+    NotAsked,
+    /// That could not be found out.
+    Failed(String),
+}
+
+/// Compiles `matchConditions`.
+pub fn compile(written: &Json, names: &Names<'_>) -> Result<Vec<Condition>, String> {
+    let written = Option::<Vec<Written>>::deserialize(written).map_err(|error| error.to_string())?;
+    let condition = |Written { name, expression }| {
+        let expression = Expression::compile(&expression, names)
+            .map_err(|error| format!("compilation error: compilation failed: {error}"))?;
+        Ok(Condition { name, expression })
+    };
+    written.unwrap_or_default().into_iter().map(condition).collect()
+}
+
+/// What expressions see of a request.
+pub struct Seen {
+    request: Json,
+    namespace: Option<Object>,
+}
+
+impl Seen {
+    /// What can be seen of this request.
+    pub fn new(around: &Surroundings<'_>, attributes: &Attributes<'_>) -> Self {
+        let name = &*attributes.key.namespace;
+        Self {
+            request: review::request(attributes, String::new()),
+            namespace: if name.is_empty() { None } else { namespace(around.store, name) },
+        }
+    }
+
+    /// The variables, with the object as it is now.
+    pub fn scope<'a>(&'a self, attributes: &'a Attributes<'_>) -> Scope<'a> {
+        let value = |json: Option<&'a Json>| json.map_or(Value::Null, Value::json);
+        Scope::new()
+            .with("object", value(attributes.object.as_deref()))
+            .with("oldObject", value(attributes.old))
+            .with("request", Value::json(&self.request))
+            .with("namespaceObject", value(self.namespace.as_ref().map(Object::value)))
+    }
+}
+
+/// Whether all conditions hold. One that does not hold decides, whatever is wrong with the others.
+pub fn outcome<'a>(conditions: &'a [Condition], scope: &Scope<'a>) -> Outcome {
+    let mut budget = Budget::new(COST_OF_ALL / 4);
+    let mut failed = None;
+    for Condition { name, expression } in conditions {
+        match expression.is_true(scope, &mut budget) {
+            Ok(true) => {}
+            Ok(false) => return Outcome::NotAsked,
+            Err(Failure::TooCostly) => {
+                return Outcome::Failed("validation failed due to running out of cost budget, no further validation rules will be run".to_owned());
+            }
+            Err(failure) => {
+                let source = expression.source();
+                let words = format!("expression '{source}' resulted in error: {failure}");
+                failed.get_or_insert_with(|| format!("match condition {name:?}: {words}"));
+            }
+        }
+    }
+    failed.map_or(Outcome::Asked, Outcome::Failed)
+}

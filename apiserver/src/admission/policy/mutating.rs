@@ -1,0 +1,163 @@
+//! MutatingAdmissionPolicy: expressions that say how an object is to be changed.
+
+use api::Status;
+use serde_json::Value;
+
+use super::params::Params;
+use super::{Binding, Does, Policy, denied, expression};
+use crate::admission::conditions::{self, Outcome, Seen};
+use crate::admission::webhook::replace;
+use crate::admission::{Attributes, Findings, Surroundings};
+use crate::cel::{self, Budget, COST_OF_ALL, Expression, Names};
+use crate::{patch, schema, tree};
+
+/// What is changed, in order.
+#[derive(Debug)]
+pub struct Mutation(Vec<(Form, Expression)>);
+
+/// What an expression makes.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// The fields that are to be, as in server-side apply.
+    ApplyConfiguration,
+    /// Operations.
+    JsonPatch,
+}
+
+impl Does for Mutation {
+    fn compile(spec: &Value, names: &Names<'_>) -> Result<Self, String> {
+        let names = Names { makes_objects: true, ..*names };
+        let mutation = |written: &Value| match tree::text(written, "patchType") {
+            Some("ApplyConfiguration") => Ok((
+                Form::ApplyConfiguration,
+                expression(&written["applyConfiguration"], "expression", &names)?,
+            )),
+            Some("JSONPatch") => {
+                Ok((Form::JsonPatch, expression(&written["jsonPatch"], "expression", &names)?))
+            }
+            other => Err(format!("unsupported patchType {:?}", other.unwrap_or_default())),
+        };
+        let mutations = spec["mutations"].as_array().into_iter().flatten();
+        mutations.map(mutation).collect::<Result<_, String>>().map(Self)
+    }
+}
+
+/// Lets all policies change the object, in the order of their names; `again` only those that want to see it again.
+pub fn mutate(
+    policies: &[Policy<Mutation>],
+    around: &Surroundings<'_>,
+    attributes: &mut Attributes<'_>,
+    findings: &mut Findings,
+    again: bool,
+) -> Result<(), Status> {
+    for policy in policies.iter().filter(|policy| policy.reinvokes || !again) {
+        for binding in &policy.bindings {
+            match policy.change(binding, around, attributes) {
+                Ok(changed) => findings.changed |= changed,
+                Err(_) if policy.ignores_failures => {}
+                Err(words) => {
+                    let (name, binding) = (&policy.name, &binding.name);
+                    let message = format!("policy '{name}' with binding '{binding}' denied request: {words}");
+                    return Err(denied(attributes, "", message));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Policy<Mutation> {
+    fn change(
+        &self,
+        binding: &Binding,
+        around: &Surroundings<'_>,
+        attributes: &mut Attributes<'_>,
+    ) -> Result<bool, String> {
+        if attributes.object.is_none() {
+            return Ok(false);
+        }
+        let compiled = match &self.compiled {
+            Ok(compiled) if !compiled.selection.selects(around.store, attributes, false) => {
+                return Ok(false);
+            }
+            Ok(compiled) => compiled,
+            Err(words) => return Err(words.clone()),
+        };
+        let not_bound = |words: String| format!("failed to configure binding: {words}");
+        if !binding.selects(around, attributes).map_err(not_bound)? {
+            return Ok(false);
+        }
+        let params = match &self.param_kind {
+            Some(kind) => kind.find(&binding.params, around, attributes).map_err(not_bound)?,
+            None => Params::None,
+        };
+        let mut changed = false;
+        for params in params.values() {
+            for (form, expression) in &compiled.does.0 {
+                // Each sees what those before it made.
+                let made = {
+                    let seen = Seen::new(around, attributes);
+                    let scope = seen
+                        .scope(attributes)
+                        .with("params", params.map_or(cel::Value::Null, cel::Value::json))
+                        .with_composed(&compiled.variables);
+                    match conditions::outcome(&compiled.conditions, &scope) {
+                        Outcome::Asked => {}
+                        Outcome::NotAsked => break,
+                        Outcome::Failed(words) => return Err(words),
+                    }
+                    let value = expression.evaluate(&scope, &mut Budget::new(COST_OF_ALL));
+                    let failed = |words: String| {
+                        format!("expression '{}' resulted in error: {words}", expression.source())
+                    };
+                    let value = value.map_err(|failure| failed(failure.to_string()))?;
+                    value.to_json().ok_or_else(|| failed("the value has no form in JSON".to_owned()))?
+                };
+                changed |= apply(*form, made, attributes)?;
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// Changes the object; whether it is another now.
+fn apply(form: Form, made: Value, attributes: &mut Attributes<'_>) -> Result<bool, String> {
+    let (resource, complete) = (attributes.resource, attributes.complete);
+    let Some(object) = attributes.object.as_deref_mut() else {
+        return Ok(false);
+    };
+    let patched = match form {
+        Form::JsonPatch => {
+            patch::apply_operations(object.clone(), &made).map_err(|error| error.to_string())?
+        }
+        Form::ApplyConfiguration => {
+            check_configuration(&made)?;
+            match schema::builtin().kind(&resource.group, &resource.version, &resource.kind) {
+                Some(of) => {
+                    patch::strategic::merge(object.clone(), made, of).map_err(|error| error.to_string())?
+                }
+                None => {
+                    let mut patched = object.clone();
+                    patch::merge(&mut patched, made);
+                    patched
+                }
+            }
+        }
+    };
+    replace(object, patched, complete).map_err(|status| status.to_string())
+}
+
+/// A configuration says what is to be: it has no directives, and removes nothing.
+fn check_configuration(made: &Value) -> Result<(), String> {
+    match made {
+        Value::Object(fields) => {
+            if let Some(name) = fields.keys().find(|name| name.starts_with('$')) {
+                return Err(format!("invalid ApplyConfiguration: unknown field {name:?}"));
+            }
+            fields.values().try_for_each(check_configuration)
+        }
+        Value::Array(items) => items.iter().try_for_each(check_configuration),
+        Value::Null => Err("invalid ApplyConfiguration: null values are not allowed".to_owned()),
+        _ => Ok(()),
+    }
+}

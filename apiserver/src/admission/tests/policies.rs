@@ -1,0 +1,212 @@
+//! Policies: what they refuse, warn of, note and change, and with which parameters.
+
+use super::*;
+
+fn constraints(resource: &str) -> Value {
+    json!({"resourceRules": [{"operations": ["CREATE", "UPDATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]}]})
+}
+
+impl World {
+    async fn policy(&self, name: &str, spec: Value) {
+        let spec =
+            merged(json!({"matchConstraints": constraints("configmaps"), "failurePolicy": "Fail"}), spec);
+        let kind = "ValidatingAdmissionPolicy";
+        self.configure("v1", "validatingadmissionpolicies", kind, name, json!({ "spec": spec })).await;
+    }
+
+    async fn binding(&self, name: &str, policy: &str, spec: Value) {
+        let spec = merged(json!({"policyName": policy, "validationActions": ["Deny"]}), spec);
+        let kind = "ValidatingAdmissionPolicyBinding";
+        self.configure("v1", "validatingadmissionpolicybindings", kind, name, json!({ "spec": spec })).await;
+    }
+
+    async fn mutation(&self, name: &str, mutations: Value, more: Value) {
+        let spec = json!({"matchConstraints": constraints("configmaps"), "mutations": mutations});
+        let spec = json!({"spec": merged(spec, more)});
+        let binding = json!({"spec": {"policyName": name}});
+        self.configure("v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", name, spec).await;
+        let kind = "MutatingAdmissionPolicyBinding";
+        self.configure("v1", "mutatingadmissionpolicybindings", kind, name, binding).await;
+    }
+
+    /// The refusal of a new config map with this data; none if it is stored.
+    async fn refusal(&self, data: Value) -> Option<Status> {
+        let map = json!({"metadata": {"generateName": "m-", "labels": {"team": "red"}}, "data": data});
+        self.create(&CONFIG_MAPS, map, true).await.err()
+    }
+}
+
+async fn start() -> World {
+    World::start(Servers::empty()).await
+}
+
+fn validations(all: Value) -> Value {
+    json!({ "validations": all })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_hold_is_refused_in_the_words_of_the_policy() {
+    let world = start().await;
+    world.binding("strict", "small", json!({})).await;
+    let row = async |spec: Value, expected: Result<(), (u16, &str)>| {
+        world.policy("small", spec.clone()).await;
+        let refusal = world.refusal(json!({"size": "9"})).await;
+        let found = refusal.map(|status| {
+            let words = status.to_string();
+            let (_, words) = words
+                .split_once(
+                    " is forbidden: ValidatingAdmissionPolicy 'small' with binding 'strict' denied request: ",
+                )
+                .unwrap();
+            (status.code, words.to_owned())
+        });
+        let expected = expected.err().map(|(code, words)| (code, words.to_owned()));
+        assert_eq!(found, expected, "{spec}");
+    };
+    let size = "int(object.data.size) < 5";
+    row(validations(json!([{"expression": "object.data.size == '9'"}])), Ok(())).await;
+    row(
+        validations(json!([{"expression": size}])),
+        Err((422, "failed expression: int(object.data.size) < 5")),
+    )
+    .await;
+    row(
+        validations(json!([{"expression": size, "message": "too large", "reason": "Forbidden"}])),
+        Err((403, "too large")),
+    )
+    .await;
+    row(
+        validations(
+            json!([{"expression": size, "message": "m", "messageExpression": "'size ' + object.data.size"}]),
+        ),
+        Err((422, "size 9")),
+    )
+    .await;
+    row(
+        validations(json!([{"expression": size, "message": "m", "messageExpression": "object.nothing"}])),
+        Err((422, "m")),
+    )
+    .await;
+    row(
+        validations(json!([{"expression": "object.data.nothing == 'a'"}])),
+        Err((422, "expression 'object.data.nothing == 'a'' resulted in error: no such key: nothing")),
+    )
+    .await;
+    row(
+        merged(
+            validations(json!([{"expression": "object.data.nothing == 'a'"}])),
+            json!({"failurePolicy": "Ignore"}),
+        ),
+        Ok(()),
+    )
+    .await;
+    row(validations(json!([{"expression": "nobody == 1"}])), Err((422, "compilation error: compilation failed: ERROR: <input>:1:1: undeclared reference to 'nobody' (in container '')\n | nobody == 1\n | ^"))).await;
+    row(validations(json!([{"expression": "oldObject == null && request.operation == 'CREATE' && request.userInfo.username == 'ann'"}])), Ok(())).await;
+    row(
+        validations(json!([{"expression": "namespaceObject.metadata.name == 'default' && request.dryRun"}])),
+        Ok(()),
+    )
+    .await;
+    let variables = json!([{"name": "size", "expression": "int(object.data.size)"}, {"name": "twice", "expression": "variables.size * 2"}]);
+    row(
+        merged(validations(json!([{"expression": "variables.twice < 18"}])), json!({"variables": variables})),
+        Err((422, "failed expression: variables.twice < 18")),
+    )
+    .await;
+    let conditions = json!([{"name": "few", "expression": "object.data.size == '1'"}]);
+    row(
+        merged(validations(json!([{"expression": "false"}])), json!({"matchConditions": conditions})),
+        Ok(()),
+    )
+    .await;
+    row(
+        merged(
+            validations(json!([{"expression": "false"}])),
+            json!({"matchConstraints": constraints("secrets")}),
+        ),
+        Ok(()),
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_binding_says_where_and_how_a_policy_is_in_force() {
+    let world = start().await;
+    world.policy("never", validations(json!([{"expression": "false", "message": "no"}]))).await;
+    world.create_map("unbound", json!({})).await.unwrap();
+    world.binding("b", "never", json!({"validationActions": ["Warn", "Audit"]})).await;
+    let reply = world.create_map("warned", json!({})).await.unwrap();
+    assert_eq!(
+        reply.warnings,
+        ["Validation failed for ValidatingAdmissionPolicy 'never' with binding 'b': no"]
+    );
+    world
+        .binding(
+            "b",
+            "never",
+            json!({"matchResources": {"objectSelector": {"matchLabels": {"team": "blue"}}}}),
+        )
+        .await;
+    assert_eq!(world.refusal(json!({})).await, None);
+    world
+        .binding(
+            "b",
+            "never",
+            json!({"matchResources": {"objectSelector": {"matchLabels": {"team": "red"}}}}),
+        )
+        .await;
+    assert!(world.refusal(json!({})).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_asked_with_each_of_its_parameters() {
+    let world = start().await;
+    let most = |name: &str, size: &str| json!({"metadata": {"name": name, "labels": {"use": "limit"}}, "data": {"most": size}});
+    world.create(&CONFIG_MAPS, most("small", "5"), false).await.unwrap();
+    world.create(&CONFIG_MAPS, most("large", "10"), false).await.unwrap();
+    let spec = json!({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "validations": [{"expression": "int(object.data.size) < int(params.data.most)", "messageExpression": "'at most ' + params.data.most"}]});
+    world.policy("limit", spec).await;
+    let row = async |reference: Value, words: Option<&str>| {
+        world.binding("b", "limit", json!({"paramRef": reference})).await;
+        let found = world.refusal(json!({"size": "7"})).await.map(|status| status.to_string());
+        match (found, words) {
+            (None, None) => {}
+            (Some(found), Some(words)) => assert!(found.ends_with(words), "{found}"),
+            other => panic!("{reference}: {other:?}"),
+        }
+    };
+    row(json!({"name": "large", "namespace": "default"}), None).await;
+    row(json!({"name": "small"}), Some("denied request: at most 5")).await;
+    row(json!({"selector": {"matchLabels": {"use": "limit"}}}), Some("denied request: at most 5")).await;
+    row(json!({"name": "gone", "parameterNotFoundAction": "Allow"}), None).await;
+    row(json!({"name": "gone", "parameterNotFoundAction": "Deny"}), Some("denied request: failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction")).await;
+    let spec = json!({"paramKind": {"apiVersion": "a.b/v1", "kind": "Foo"}, "validations": [{"expression": "true"}]});
+    world.policy("limit", spec).await;
+    row(json!({"name": "x"}), Some("failed to find resource referenced by paramKind: 'a.b/v1, Kind=Foo'"))
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn mutating_policies_change_what_is_stored() {
+    let world = start().await;
+    let labelled = json!([{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression":
+        "Object{metadata: Object.metadata{labels: {'by': request.userInfo.username}}, data: Object.data{from: object.metadata.name}}"}}]);
+    world.mutation("a-labels", labelled, json!({})).await;
+    let operations = json!([{"patchType": "JSONPatch", "jsonPatch": {"expression":
+        "[JSONPatch{op: 'test', path: '/data/from', value: 'm'}, JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('a/b'), value: 'x'}]"}}]);
+    world
+        .mutation(
+            "b-operations",
+            operations,
+            json!({"matchConditions": [{"name": "c", "expression": "!has(object.data.off)"}]}),
+        )
+        .await;
+    let stored = object(world.create_map("m", json!({"k": "v"})).await.unwrap());
+    assert_eq!(stored["metadata"]["labels"], json!({"by": "ann", "a/b": "x"}));
+    assert_eq!(stored["data"], json!({"k": "v", "from": "m"}));
+    let stored = object(world.create_map("n", json!({"off": "1"})).await.unwrap());
+    assert_eq!(stored["data"], json!({"off": "1", "from": "n"}));
+    let refused = world.create_map("o", json!({})).await.unwrap_err().to_string();
+    assert!(refused.starts_with("configmaps \"o\" is forbidden: policy 'b-operations' with binding 'b-operations' denied request: "), "{refused}");
+}
