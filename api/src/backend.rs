@@ -108,6 +108,8 @@ pub enum Patch {
     Merge(Body),
     /// A tree laid over the object, lists merged by their keys, with directives: Kubernetes' strategic merge patch.
     Strategic(Body),
+    /// What a manager wants the object to have, and owns from then on: Kubernetes' server-side apply.
+    Apply(Body),
 }
 
 /// What to list.
@@ -175,6 +177,8 @@ pub struct WriteOptions {
     pub field_validation: FieldValidation,
     /// Who manages the fields that are set.
     pub field_manager: String,
+    /// Whether what is applied takes fields that others own.
+    pub force: bool,
 }
 
 /// How to delete.
@@ -216,6 +220,8 @@ pub struct Reply {
 pub enum Answer {
     /// An object: read, written, or on its way to deletion.
     Object(Object),
+    /// An object that applying made, as there was none.
+    Created(Object),
     /// The object was deleted for good; its last state with the revision of the deletion.
     Deleted(Object),
     /// A collection.
@@ -228,6 +234,7 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Object(object) => write!(formatter, "Object({object:?})"),
+            Self::Created(object) => write!(formatter, "Created({object:?})"),
             Self::Deleted(object) => write!(formatter, "Deleted({object:?})"),
             Self::List(list) => write!(formatter, "List({} items)", list.items.len()),
             Self::Watch(_) => formatter.write_str("Watch"),

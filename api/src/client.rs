@@ -140,7 +140,7 @@ impl Client {
 
 fn object(reply: Reply) -> Result<Object, Status> {
     match reply.answer {
-        Answer::Object(object) | Answer::Deleted(object) => Ok(object),
+        Answer::Object(object) | Answer::Created(object) | Answer::Deleted(object) => Ok(object),
         other => Err(unexpected(&other)),
     }
 }

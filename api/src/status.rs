@@ -235,13 +235,10 @@ impl Status {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": format!("{:?}", self.reason),
             "code": self.code,
         });
-        if self.reason == Reason::Unknown
-            && let Some(fields) = value.as_object_mut()
-        {
-            fields.remove("reason");
+        if self.reason != Reason::Unknown {
+            value["reason"] = format!("{:?}", self.reason).into();
         }
         if let Some(details) = &self.details {
             value["details"] = details.to_value();

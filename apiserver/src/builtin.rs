@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::cells;
+use crate::managed::node::Node;
 use crate::names::Form;
 use crate::resources::api_service::ApiServices;
 use crate::resources::certificate_signing_request::CertificateSigningRequests;
@@ -262,6 +263,10 @@ pub trait Kind: Send + Sync {
     fn is_new_generation(&self, new: &Value, old: &Value) -> bool {
         self.definition().generation.iter().any(|field| new.get(field) != old.get(field))
     }
+    /// The type of its objects as far as the owners of fields go, if the built-in schema does not know it.
+    fn ownership(&self) -> Option<&Node> {
+        None
+    }
     /// See [`Builtin::set_defaults`].
     fn set_defaults(&self, object: &mut Value);
     /// See [`Builtin::prepare_create`].
@@ -389,6 +394,8 @@ impl<B: Builtin> Kind for Erased<B> {
 }
 
 fn checked<K: Metadata<Ty = ObjectMeta> + Send + Sync + 'static>(mut typed: K) -> Checked {
+    // It is kept as text, with the object.
+    typed.metadata_mut().managed_fields = None;
     let metadata = typed.metadata().clone();
     let finish = move |object: Object| {
         typed.metadata_mut().resource_version.clone_from(&object.metadata().resource_version);

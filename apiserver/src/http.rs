@@ -376,7 +376,11 @@ pub(crate) fn read_anything(text: &str) {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     drop(path::parse(path));
     let query = Query::parse(Some(query));
-    let _ = (options::list(&query), options::watch(&query), options::write(&query, "CreateOptions"));
+    let _ = (
+        options::list(&query),
+        options::watch(&query),
+        options::write(&query, &HeaderMap::new(), "CreateOptions"),
+    );
     let _ = (options::delete_query(&query).and_then(options::delete), query.timeout());
     if let Ok(value) = HeaderValue::from_str(text) {
         let headers = HeaderMap::from_iter([

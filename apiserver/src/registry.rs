@@ -16,6 +16,8 @@
 //! are repeated on the new state, a bounded number of times; a caller who named a revision gets a conflict in step 4.
 
 mod admit;
+mod apply;
+mod change;
 pub(crate) mod continuation;
 mod create;
 pub(crate) mod decode;
@@ -23,6 +25,7 @@ mod delete;
 mod identity;
 mod list;
 pub mod metadata;
+mod owners;
 mod selection;
 pub(crate) mod update;
 mod watch;

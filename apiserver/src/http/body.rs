@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::IgnoredAny;
 
 use crate::codec;
 
@@ -28,6 +29,7 @@ pub(super) enum PatchFormat {
     Json,
     Merge,
     Strategic,
+    Apply,
 }
 
 const FORMATS: [(&str, Format); 3] = [
@@ -36,10 +38,11 @@ const FORMATS: [(&str, Format); 3] = [
     ("application/vnd.kubernetes.protobuf", Format::Protobuf),
 ];
 
-const PATCH_FORMATS: [(&str, PatchFormat); 3] = [
+const PATCH_FORMATS: [(&str, PatchFormat); 4] = [
     ("application/json-patch+json", PatchFormat::Json),
     ("application/merge-patch+json", PatchFormat::Merge),
     ("application/strategic-merge-patch+json", PatchFormat::Strategic),
+    ("application/apply-patch+yaml", PatchFormat::Apply),
 ];
 
 /// The whole body. One that says that it is too large is refused without being read.
@@ -69,11 +72,7 @@ pub(super) fn format(headers: &HeaderMap) -> Result<Format, Status> {
 
 /// How a patch is to be understood.
 pub(super) fn patch_format(headers: &HeaderMap) -> Result<PatchFormat, Status> {
-    let given = media_type(headers)?;
-    if given.starts_with("application/apply-patch") {
-        return Err(Status::new(Reason::UnsupportedMediaType, "server-side apply is not supported yet"));
-    }
-    one_of(&PATCH_FORMATS, &given)
+    one_of(&PATCH_FORMATS, &media_type(headers)?)
 }
 
 fn one_of<F: Copy>(known: &[(&str, F)], given: &str) -> Result<F, Status> {
@@ -110,6 +109,18 @@ pub(super) fn object(format: Format, bytes: Bytes) -> Result<backend::Body, Stat
             Status::bad_request(format!("error converting YAML to JSON: yaml: {problem}"))
         }),
     }
+}
+
+/// The configuration in a body that is to be applied: YAML, which JSON is as well.
+pub(super) fn configuration(bytes: Bytes) -> Result<backend::Body, Status> {
+    // Most of it is JSON, which needs no YAML to be read.
+    if bytes.first() == Some(&b'{') && serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() {
+        return Ok(backend::Body::Json(bytes));
+    }
+    let decoded = yaml(&bytes).map(backend::Body::Value);
+    decoded.map_err(|problem| {
+        Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {problem}"))
+    })
 }
 
 fn yaml(bytes: &[u8]) -> Result<serde_json::Value, String> {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::list::ListBody;
 use crate::codec::protobuf::{self, CodecError, wire};
+use crate::managed;
 use crate::schema::{self, Type};
 
 /// How an answer is written.
@@ -178,7 +179,9 @@ fn message(object: &Object) -> Result<&Bytes, Status> {
 }
 
 fn metadata_message(object: &Object) -> Result<Vec<u8>, Status> {
-    let metadata = serde_json::to_value(object.metadata()).map_err(Status::internal)?;
+    let mut metadata = serde_json::to_value(object.metadata()).map_err(Status::internal)?;
+    let owners = serde_json::from_str(managed::stored_text(object.json())).ok();
+    crate::tree::set(&mut metadata, "managedFields", owners);
     of_metadata(&metadata, "meta.v1.ObjectMeta")
 }
 
@@ -196,7 +199,16 @@ fn of_metadata(metadata: &Value, name: &str) -> Result<Vec<u8>, Status> {
 pub(super) fn metadata_json(object: &Object, api_version: &str) -> Vec<u8> {
     let mut text = format!(r#"{{"kind":"{PARTIAL}","apiVersion":"{api_version}","metadata":"#).into_bytes();
     let written = serde_json::to_vec(object.metadata()).expect("metadata has only keys that are strings");
-    text.extend(written);
+    match managed::stored_text(object.json()) {
+        "" => text.extend(written),
+        owners => {
+            text.extend_from_slice(b"{\"managedFields\":");
+            text.extend_from_slice(owners.as_bytes());
+            text.push(b',');
+            // What is stored has a revision, so the metadata is not empty.
+            text.extend(written.into_iter().skip(1));
+        }
+    }
     text.push(b'}');
     text
 }

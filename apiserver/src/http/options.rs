@@ -7,6 +7,8 @@ use api::backend::{
 };
 use api::field::FieldError;
 use api::{Resource, Revision, Status};
+use http::HeaderMap;
+use http::header::{HeaderValue, USER_AGENT};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
 use super::query::Query;
@@ -101,8 +103,30 @@ pub(super) fn watch(query: &Query) -> Result<WatchOptions, Status> {
 }
 
 /// Reads the parameters of a write; `kind` is what Kubernetes calls their collection, such as `CreateOptions`.
-pub(super) fn write(query: &Query, kind: &'static str) -> Result<WriteOptions, Status> {
+pub(super) fn write(query: &Query, headers: &HeaderMap, kind: &'static str) -> Result<WriteOptions, Status> {
+    checked_write(query, headers, kind, Vec::new())
+}
+
+/// Reads the parameters of a patch, one that applies or another.
+pub(super) fn patch(query: &Query, headers: &HeaderMap, applies: bool) -> Result<WriteOptions, Status> {
     let mut errors = Vec::new();
+    let force = query.switch("force");
+    if force.is_some() && !applies {
+        errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
+    }
+    if applies && query.text("fieldManager").is_none_or(str::is_empty) {
+        errors.push(FieldError::required("fieldManager", "is required for apply patch"));
+    }
+    let options = checked_write(query, headers, "PatchOptions", errors)?;
+    Ok(WriteOptions { force: force == Some(true), ..options })
+}
+
+fn checked_write(
+    query: &Query,
+    headers: &HeaderMap,
+    kind: &'static str,
+    mut errors: Vec<FieldError>,
+) -> Result<WriteOptions, Status> {
     let dry_run = dry_run(query.all("dryRun"), &mut errors);
     let field_validation = match query.text("fieldValidation") {
         None | Some("Warn") => FieldValidation::Warn,
@@ -118,12 +142,29 @@ pub(super) fn write(query: &Query, kind: &'static str) -> Result<WriteOptions, S
     if field_manager.len() > LONGEST_MANAGER {
         errors.push(FieldError::too_long("fieldManager", LONGEST_MANAGER));
     }
-    if field_manager.chars().any(char::is_control) {
-        let words = "should only contain printable characters";
+    for (position, wrong) in field_manager.char_indices().filter(|(_, letter)| !is_printable(*letter)) {
+        let words = format!("invalid character U+{:04X} (at position {position})", u32::from(wrong));
         errors.push(FieldError::invalid("fieldManager", field_manager.as_str(), words));
     }
     refuse(kind, &errors)?;
-    Ok(WriteOptions { dry_run, field_validation, field_manager })
+    let field_manager = if field_manager.is_empty() { program(headers) } else { field_manager };
+    Ok(WriteOptions { dry_run, field_validation, field_manager, force: false })
+}
+
+/// What stands for the manager of fields that is not named: the program that asks, as it says itself.
+fn program(headers: &HeaderMap) -> String {
+    let said = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let said = String::from_utf8_lossy(said);
+    let name = said.split('/').next().unwrap_or_default();
+    let mut name: String = name.chars().filter(|letter| is_printable(*letter)).collect();
+    while name.len() > LONGEST_MANAGER {
+        name.pop();
+    }
+    if name.is_empty() { "unknown".to_owned() } else { name }
+}
+
+fn is_printable(letter: char) -> bool {
+    letter == ' ' || !letter.is_control() && !letter.is_whitespace()
 }
 
 /// What the parameters of a DELETE without a body say.
@@ -237,86 +278,4 @@ fn refuse(kind: &'static str, errors: &[FieldError]) -> Result<(), Status> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn query(text: &str) -> Query {
-        Query::parse(Some(text))
-    }
-
-    #[test]
-    fn what_cannot_be_asked_for_is_refused_in_kubernetes_words() {
-        let list_row = |text: &str, words: &str| {
-            assert_eq!(list(&query(text)).unwrap_err().to_string(), words, "{text}");
-        };
-        list_row("labelSelector=a%3D%3D%3Db", "unable to parse requirement: found '=', expected: identifier");
-        list_row("fieldSelector=x", "invalid selector: 'x'; can't understand 'x'");
-        list_row("limit=x", r#"strconv.ParseInt: parsing "x": invalid syntax"#);
-        list_row(
-            "resourceVersion=x",
-            r#"resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax"#,
-        );
-        list_row(
-            "resourceVersionMatch=Exact",
-            r#"ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"#,
-        );
-        list_row(
-            "resourceVersion=5&resourceVersionMatch=Some",
-            r#"ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Unsupported value: "Some": supported values: "", "Exact", "NotOlderThan""#,
-        );
-        list_row(
-            "resourceVersion=5&continue=x",
-            "specifying resource version is not allowed when using continue",
-        );
-        let watch_row = |text: &str, words: &str| {
-            let status = watch(&query(text)).err().unwrap();
-            assert_eq!(status.to_string(), words, "{text}");
-        };
-        watch_row(
-            "sendInitialEvents=true",
-            r#"ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"#,
-        );
-        watch_row(
-            "resourceVersionMatch=NotOlderThan",
-            r#"ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"#,
-        );
-        let write_row = |text: &str, words: &str| {
-            assert_eq!(write(&query(text), "CreateOptions").unwrap_err().to_string(), words, "{text}");
-        };
-        write_row(
-            "dryRun=Some",
-            r#"CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: supported values: "All""#,
-        );
-        write_row(
-            "fieldValidation=Some",
-            r#"CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Some": supported values: "", "Ignore", "Strict", "Warn""#,
-        );
-    }
-
-    #[test]
-    fn deletion_options_say_one_thing() {
-        let row = |text: &str, expected: &str| {
-            let found = delete(delete_query(&query(text)).unwrap());
-            let shown = found.map(|options| format!("{:?} {:?}", options.grace_seconds, options.propagation));
-            assert_eq!(shown.unwrap_or_else(|status| status.to_string()), expected, "{text}");
-        };
-        row("", "None None");
-        row("gracePeriodSeconds=0&propagationPolicy=Foreground", "Some(0) Some(Foreground)");
-        row("gracePeriodSeconds=-1", "Some(1) None");
-        row("orphanDependents=true", "None Some(Orphan)");
-        row(
-            "propagationPolicy=Some",
-            r#"DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "Some": supported values: "Background", "Foreground", "Orphan", "nil""#,
-        );
-        row("ignoreStoreReadErrorWithClusterBreakingPotential=true", "None None");
-        row(
-            "ignoreStoreReadErrorWithClusterBreakingPotential=true&gracePeriodSeconds=1",
-            r#"DeleteOptions.meta.k8s.io "" is invalid: ignoreStoreReadErrorWithClusterBreakingPotential: Invalid value: true: cannot be set together with .gracePeriodSeconds"#,
-        );
-        row(
-            "orphanDependents=false&propagationPolicy=Orphan",
-            r#"DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Invalid value: "Orphan": orphanDependents and deletionPropagation cannot be both set"#,
-        );
-    }
-}
+mod tests;

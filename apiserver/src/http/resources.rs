@@ -88,7 +88,7 @@ impl Found {
                 Ok(stream(wanted.encoding, lines))
             }
             Action::Create => {
-                let options = options::write(query, "CreateOptions")?;
+                let options = options::write(query, headers, "CreateOptions")?;
                 let reply = call(Verb::Create(object(headers, body).await?, options)).await?;
                 if self.part() == "binding" {
                     let nothing = (serde_json::json!({}), serde_json::Value::Null);
@@ -98,7 +98,7 @@ impl Found {
                 respond(&view, StatusCode::CREATED, reply)
             }
             Action::Update => {
-                let options = options::write(query, "UpdateOptions")?;
+                let options = options::write(query, headers, "UpdateOptions")?;
                 respond(
                     &view,
                     StatusCode::OK,
@@ -107,12 +107,13 @@ impl Found {
             }
             Action::Patch => {
                 let format = body::patch_format(headers)?;
-                let options = options::write(query, "PatchOptions")?;
-                let patch = Body::Json(body::read(body).await?);
+                let options = options::patch(query, headers, format == PatchFormat::Apply)?;
+                let bytes = body::read(body).await?;
                 let patch = match format {
-                    PatchFormat::Json => Patch::Json(patch),
-                    PatchFormat::Merge => Patch::Merge(patch),
-                    PatchFormat::Strategic => Patch::Strategic(patch),
+                    PatchFormat::Json => Patch::Json(Body::Json(bytes)),
+                    PatchFormat::Merge => Patch::Merge(Body::Json(bytes)),
+                    PatchFormat::Strategic => Patch::Strategic(Body::Json(bytes)),
+                    PatchFormat::Apply => Patch::Apply(body::configuration(bytes)?),
                 };
                 respond(&view, StatusCode::OK, call(Verb::Patch(patch, options)).await?)
             }
@@ -152,6 +153,7 @@ impl Found {
 
 fn respond(view: &View, code: StatusCode, reply: Reply) -> Result<Response, Status> {
     let mut response = match reply.answer {
+        Answer::Created(object) => view.object(StatusCode::CREATED, &object)?,
         Answer::Object(object) | Answer::Deleted(object) => view.object(code, &object)?,
         Answer::List(list) => view.list(&list)?,
         Answer::Watch(_) => return Err(Status::internal("a watch nobody asked for")),

@@ -1,6 +1,7 @@
 //! The API as clients see it, called in this process.
 #![allow(clippy::unwrap_used)]
 
+mod applying;
 mod encodings;
 mod logs;
 mod malformed;
@@ -144,7 +145,12 @@ impl Answered {
             (value["kind"].as_str(), value["code"].as_u64()),
             (Some("Status"), Some(u64::from(self.code)))
         );
-        format!("{} {} {}", self.code, value["reason"].as_str().unwrap(), value["message"].as_str().unwrap())
+        format!(
+            "{} {} {}",
+            self.code,
+            value["reason"].as_str().unwrap_or_default(),
+            value["message"].as_str().unwrap()
+        )
     }
 }
 

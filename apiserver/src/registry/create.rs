@@ -7,7 +7,7 @@ use api::{Key, Status, event};
 use serde_json::Value;
 
 use super::decode::{self, Incoming};
-use super::{Place, Registry, metadata};
+use super::{Place, Registry, metadata, owners};
 use crate::admission::{self, Findings, Options};
 use crate::store::{Draft, Expected, Next, Refused, Write};
 use crate::tree;
@@ -25,11 +25,24 @@ impl Registry {
         body: Body,
         options: &WriteOptions,
     ) -> Result<Reply, Status> {
-        let Incoming { mut value, mut warnings } =
-            decode::in_version(&place.version, body, options.field_validation)?;
+        let incoming = decode::in_version(&place.version, body, options.field_validation)?;
+        self.create_owned(place, incoming, None, options).await
+    }
+
+    /// Adds an object whose fields are owned so, or by whoever adds it.
+    pub(super) async fn create_owned(
+        &self,
+        place: &Place,
+        incoming: Incoming,
+        owners: Option<String>,
+        options: &WriteOptions,
+    ) -> Result<Reply, Status> {
+        let Incoming { mut value, mut warnings } = incoming;
         let place = &self.identify(place, &mut value)?;
         let definition = place.kind.definition();
         place.kind.set_defaults(&mut value);
+        let now = event::seconds(self.clock.now());
+        let owners = owners.unwrap_or_else(|| owners::of_new(place, options, &value, &now));
         let mut findings = Findings::default();
         let how = Options::Create(options);
         self.admit(place, how, &mut value, None, &mut findings).await?;
@@ -55,10 +68,10 @@ impl Registry {
             if self.store.get(&key).is_some() {
                 return Err(Status::already_exists(place.resource(), &place.key.name));
             }
-            let object = Draft::preview(&value, checked.metadata);
+            let object = Draft::preview_owned(&value, checked.metadata, &owners);
             return Ok(Reply { answer: Answer::Object(object), warnings });
         }
-        let draft = Draft::new(&value, checked.metadata).with_finish(checked.finish);
+        let draft = Draft::owned(&value, checked.metadata, &owners).with_finish(checked.finish);
         let hold = held(hold, findings.holds);
         let write = Write { key, expected: Expected::Absent, next: Next::Put(draft), hold };
         match self.commit(write).await {

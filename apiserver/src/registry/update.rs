@@ -2,39 +2,24 @@
 
 use std::borrow::Cow;
 
-use api::backend::{Answer, Body, FieldValidation, Patch, Reply, WriteOptions};
-use api::status::Reason;
-use api::{Object, Resource, Revision, Status};
+use api::backend::{Answer, Body, Patch, Reply, WriteOptions};
+use api::{Object, Resource, Revision, Status, event};
 use serde_json::Value;
 
+use super::change::{Change, read, requested};
 use super::create::held;
 use super::decode::{self, Incoming};
+use super::owners::{self, Owners};
 use super::{ATTEMPTS, Place, Registry, metadata};
 use crate::admission::{Findings, Options};
 use crate::builtin::Checked;
-use crate::patch::strategic::Refusal;
-use crate::patch::{self, PatchError};
 use crate::store::{Draft, Expected, Next, Refused, Write};
-use crate::{schema, subresources, tree};
-
-const NO_STRATEGY: &str =
-    "strategic merge patch is not supported for this kind; use application/merge-patch+json";
-
-/// What is to be done to the current state. Made anew for each attempt.
-enum Change {
-    /// Becomes this.
-    Replace(Incoming),
-    /// Has this laid over it.
-    Merge(Value),
-    /// Has this laid over it as the schema says, with its directives.
-    Strategic(Value),
-    /// Has these operations applied.
-    Operations(Value),
-}
+use crate::{subresources, tree};
 
 /// The next state, decided on the state `old` was parsed from.
 struct Decided {
     new: Value,
+    owners: String,
     checked: Checked,
     removed: bool,
     hold: Option<Box<dyn std::any::Any + Send>>,
@@ -61,8 +46,49 @@ impl Registry {
             Patch::Merge(body) => Change::Merge(decode::tree(body)?),
             Patch::Json(body) => Change::Operations(decode::tree(body)?),
             Patch::Strategic(body) => Change::Strategic(decode::tree(body)?),
+            Patch::Apply(body) => return self.apply(place, decode::tree(body)?, options).await,
         };
         self.change(place, change, options).await
+    }
+
+    /// Applies to the object, or creates it.
+    async fn apply(&self, place: &Place, config: Value, options: &WriteOptions) -> Result<Reply, Status> {
+        if !place.part.is_empty() || self.store.get(&place.store_key()).is_some() {
+            return self.change(place, Change::Apply(config), options).await;
+        }
+        let (incoming, owners) = self.newly_applied(place, &config, options)?;
+        match self.create_owned(place, incoming, Some(owners), options).await {
+            Ok(Reply { answer: Answer::Object(object), warnings }) => {
+                Ok(Reply { answer: Answer::Created(object), warnings })
+            }
+            // Somebody else created it first.
+            Err(status) if status.is_already_exists() => {
+                self.change(place, Change::Apply(config), options).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The state a change leads to, and how the owners of its fields are found.
+    fn wanted<'a>(
+        &self,
+        place: &'a Place,
+        change: &Change,
+        old: &Value,
+        (current, before): (&'a Object, &'a str),
+        options: &'a WriteOptions,
+    ) -> Result<(Incoming, Owners<'a>), Status> {
+        if let Change::Apply(config) = change {
+            return self.applied(place, config, old, before, options);
+        }
+        let whole = match change.concerns_owners() {
+            true => serde_json::from_slice(current.json()).map(Cow::Owned),
+            false => Ok(Cow::Borrowed(old)),
+        };
+        let whole = whole.map_err(|error| place.unfit(&error))?;
+        let mut incoming = requested(place, change, &whole, options.field_validation)?;
+        let sent = owners::take_sent(&mut incoming.value);
+        Ok((incoming, Owners::ByDifference { before, sent, writer: owners::writer(place, options) }))
     }
 
     /// Decides on the newest state and commits, until no other write comes between.
@@ -73,23 +99,24 @@ impl Registry {
         };
         for _ in 0..ATTEMPTS {
             let current = self.current(place)?;
-            let old: Value = serde_json::from_slice(current.json()).map_err(|error| place.unfit(&error))?;
-            let Incoming { value: given, mut warnings } =
-                requested(place, &change, &old, options.field_validation)?;
+            let (old, before) = owners::apart(&current).map_err(|error| place.unfit(&error))?;
+            let (Incoming { value: given, mut warnings }, owners) =
+                self.wanted(place, &change, &old, (&current, before), options)?;
             check_preconditions(place, &given, &current)?;
             let mut findings = Findings::default();
-            let decided = self.decide(place, how, given, &old, &current, &mut findings).await?;
+            let known = (&current, before, owners);
+            let decided = self.decide(place, how, given, &old, known, &mut findings).await?;
             warnings.append(&mut findings.warnings);
             let Some(decided) = decided else {
                 return Ok(Reply { answer: shown(place, current)?, warnings });
             };
-            let Decided { new, checked, removed, hold } = decided;
+            let Decided { new, owners, checked, removed, hold } = decided;
             let hold = held(hold, findings.holds);
             if options.dry_run {
-                let object = Draft::preview(&new, checked.metadata);
+                let object = Draft::preview_owned(&new, checked.metadata, &owners);
                 return Ok(Reply { answer: shown(place, object)?, warnings });
             }
-            let draft = Draft::new(&new, checked.metadata).with_finish(checked.finish);
+            let draft = Draft::owned(&new, checked.metadata, &owners).with_finish(checked.finish);
             let next = if removed { Next::Remove(draft) } else { Next::Put(draft) };
             let expected = Expected::At(current.revision());
             match self.commit(Write { key: place.store_key(), expected, next, hold }).await {
@@ -114,7 +141,7 @@ impl Registry {
         how: Options<'_>,
         mut given: Value,
         old: &Value,
-        current: &Object,
+        (current, before, owners): (&Object, &str, Owners<'_>),
         findings: &mut Findings,
     ) -> Result<Option<Decided>, Status> {
         let definition = place.kind.definition();
@@ -130,6 +157,8 @@ impl Registry {
         if place.part.is_empty() {
             place.kind.set_defaults(&mut new);
         }
+        // What others add or take away from here on is not the writer's doing.
+        let owners = owners.after(place, old, &new, &event::seconds(self.clock.now()));
         if !is_scale {
             self.admit(place, how, &mut new, Some(old), findings).await?;
         }
@@ -146,7 +175,8 @@ impl Registry {
             && metadata::finalizers(&new).next().is_none()
             && new["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) == 0
             && !place.kind.is_held(&new);
-        if new == *old && errors.is_empty() && !finished {
+        let is_same = new == *old && owners::is_same_but_times(&owners, before);
+        if is_same && errors.is_empty() && !finished {
             self.agree(
                 place,
                 how,
@@ -172,97 +202,8 @@ impl Registry {
         }
         self.agree(place, how, wanted.as_mut().unwrap_or(&mut new), shown.as_ref().or(Some(old)), findings)
             .await?;
-        Ok(Some(Decided { new, checked, removed: finished, hold }))
+        Ok(Some(Decided { new, owners, checked, removed: finished, hold }))
     }
-}
-
-/// What is read and written at this place: the object, or the document that stands for its subresource.
-fn document(place: &Place) -> Resource {
-    match place.part {
-        "scale" => subresources::scale::RESOURCE,
-        _ => place.version.resource().clone(),
-    }
-}
-
-/// Reads what is written at this place.
-fn read(place: &Place, body: Body, validation: FieldValidation) -> Result<Incoming, Status> {
-    match place.part {
-        "scale" => decode::object(&document(place), body, validation),
-        _ => decode::in_version(&place.version, body, validation),
-    }
-}
-
-/// The document the client wants there to be.
-fn requested(
-    place: &Place,
-    change: &Change,
-    old: &Value,
-    validation: FieldValidation,
-) -> Result<Incoming, Status> {
-    let seen = || match place.part {
-        "scale" => Cow::Owned(subresources::scale::of_value(old)),
-        _ => in_version(place, old),
-    };
-    // The rest is not changed here, and copying it is most of the work.
-    let changeable = || match place.part {
-        "status" => only(&seen(), &["apiVersion", "kind", "metadata", "status"]),
-        _ => seen().into_owned(),
-    };
-    let without_rest = |mut document| {
-        if place.part == "status" {
-            tree::set(&mut document, "spec", None);
-        }
-        document
-    };
-    let patched = match change {
-        Change::Replace(incoming) => {
-            return Ok(Incoming { value: incoming.value.clone(), warnings: incoming.warnings.clone() });
-        }
-        Change::Merge(tree) => {
-            let mut document = changeable();
-            patch::merge(&mut document, tree.clone());
-            without_rest(document)
-        }
-        Change::Strategic(tree) => {
-            let known = |of: &Resource| schema::builtin().kind(&of.group, &of.version, &of.kind);
-            // The lists of an older version have the keys they have today.
-            let of = known(&document(place)).or_else(|| known(place.resource()));
-            // Kubernetes' answer too for a kind without a schema in the program.
-            let of = of.ok_or_else(|| Status::new(Reason::UnsupportedMediaType, NO_STRATEGY))?;
-            without_rest(patch::strategic::merge(changeable(), tree.clone(), of).map_err(not_patched)?)
-        }
-        Change::Operations(operations) => {
-            patch::apply_operations(seen().into_owned(), operations).map_err(not_patched)?
-        }
-    };
-    read(place, Body::Value(patched), validation)
-}
-
-/// The object in the version that was asked for.
-fn in_version<'a>(place: &Place, object: &'a Value) -> Cow<'a, Value> {
-    let Some(other) = place.version.other() else {
-        return Cow::Borrowed(object);
-    };
-    let mut object = object.clone();
-    other.bring_out(&mut object);
-    Cow::Owned(object)
-}
-
-fn not_patched(error: PatchError) -> Status {
-    let words = error.to_string();
-    match error {
-        PatchError::Malformed(_) => Status::bad_request(words),
-        PatchError::Failed { .. } | PatchError::Refused(Refusal::ListOfLists) => {
-            Status::new(Reason::Invalid, words)
-        }
-        PatchError::Refused(_) => Status::bad_request(words),
-    }
-}
-
-/// A copy of some fields.
-fn only(object: &Value, fields: &[&str]) -> Value {
-    let kept = fields.iter().filter_map(|field| Some(((*field).to_owned(), object.get(field)?.clone())));
-    Value::Object(kept.collect())
 }
 
 /// Refuses a change meant for another object or another state.

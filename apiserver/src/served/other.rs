@@ -110,6 +110,7 @@ impl OtherVersion {
         }
         let answer = match answer {
             Answer::Object(object) => Answer::Object(self.brought_out(object)?),
+            Answer::Created(object) => Answer::Created(self.brought_out(object)?),
             Answer::Deleted(object) => Answer::Deleted(self.brought_out(object)?),
             Answer::List(mut list) => {
                 for item in &mut list.items {

@@ -23,8 +23,15 @@ pub struct Draft {
 impl Draft {
     /// A draft of `value`, whose metadata is `metadata`.
     pub fn new(value: &Value, metadata: ObjectMeta) -> Self {
-        let mut json = Vec::with_capacity(1024);
-        let gap = write_with_gap(&mut json, value);
+        let owners = value["metadata"].get("managedFields").map(Value::to_string);
+        Self::owned(value, metadata, owners.as_deref().unwrap_or_default())
+    }
+
+    /// The same with this text of who owns its fields; an empty one if nobody does.
+    pub fn owned(value: &Value, mut metadata: ObjectMeta, owners: &str) -> Self {
+        metadata.managed_fields = None;
+        let mut json = Vec::with_capacity(1024 + owners.len());
+        let gap = write_with_gap(&mut json, value, owners);
         let text = |field: &str| value[field].as_str().unwrap_or_default().into();
         Self {
             after_revision: json.split_off(gap),
@@ -63,7 +70,25 @@ impl Draft {
 
     /// The object as it would be, for dry runs: without a revision, unless it has one in `value`.
     pub fn preview(value: &Value, metadata: ObjectMeta) -> Object {
-        let json = serde_json::to_vec(value).expect("a JSON tree can be written");
+        let owners = value["metadata"].get("managedFields").map(Value::to_string);
+        Self::preview_owned(value, metadata, owners.as_deref().unwrap_or_default())
+    }
+
+    /// The same with this text of who owns its fields.
+    pub fn preview_owned(value: &Value, mut metadata: ObjectMeta, owners: &str) -> Object {
+        metadata.managed_fields = None;
+        let mut json = Vec::with_capacity(1024 + owners.len());
+        let gap = write_with_gap(&mut json, value, owners);
+        match value["metadata"]["resourceVersion"].as_str() {
+            Some(revision) => drop(json.splice(gap..gap, revision.bytes())),
+            None => {
+                json.truncate(gap - REVISION.len());
+                if json.ends_with(b",") {
+                    json.pop();
+                }
+                json.extend_from_slice(b"}}");
+            }
+        }
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
         Object::assemble(json.into(), text("apiVersion"), text("kind"), metadata)
     }
@@ -75,8 +100,11 @@ pub fn at_revision(object: &Object, revision: Revision) -> Object {
     Draft::new(&value, object.metadata().clone()).at(revision)
 }
 
-/// Writes the object with an empty `metadata.resourceVersion`; returns where its text goes.
-fn write_with_gap(json: &mut Vec<u8>, value: &Value) -> usize {
+const REVISION: &[u8] = b"\"resourceVersion\":\"";
+
+/// Writes the object with an empty `metadata.resourceVersion`; returns where its text goes. The owners of its fields stand
+/// before that, where `managed::stored` looks for them.
+fn write_with_gap(json: &mut Vec<u8>, value: &Value, owners: &str) -> usize {
     let empty = Map::new();
     let object = value.as_object().unwrap_or(&empty);
     json.push(b'{');
@@ -85,11 +113,16 @@ fn write_with_gap(json: &mut Vec<u8>, value: &Value) -> usize {
     }
     json.extend_from_slice(b"\"metadata\":{");
     for (field, value) in object.get("metadata").and_then(Value::as_object).into_iter().flatten() {
-        if field != "resourceVersion" {
+        if !["managedFields", "resourceVersion"].contains(&field.as_str()) {
             write(json, field, value);
         }
     }
-    json.extend_from_slice(b"\"resourceVersion\":\"");
+    if !owners.is_empty() {
+        json.extend_from_slice(b"\"managedFields\":");
+        json.extend_from_slice(owners.as_bytes());
+        json.push(b',');
+    }
+    json.extend_from_slice(REVISION);
     let gap = json.len();
     json.extend_from_slice(b"\"}}");
     gap

@@ -94,6 +94,7 @@ pub async fn attempt(
         dry_run,
         field_validation: FieldValidation::Strict,
         field_manager: "peapod-run".to_owned(),
+        ..WriteOptions::default()
     };
     let create = Verb::Create(Body::Value(one.value.clone()), options());
     match client.call(&one.resource, one.key.clone(), "", create).await {

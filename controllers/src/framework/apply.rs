@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::backend::{Body, DeleteOptions, ListOptions, Verb, WriteOptions};
+use api::backend::{Answer, Body, DeleteOptions, ListOptions, Verb, WriteOptions};
 use api::event::{Occurrence, Recorder, Severity};
 use api::{Cache, Client, Clock, Key, Object, Resource, Revision, Status};
 use futures::StreamExt;
@@ -179,7 +179,7 @@ impl Applier<'_> {
 
 fn object(reply: api::Reply) -> Option<Object> {
     match reply.answer {
-        api::backend::Answer::Object(object) | api::backend::Answer::Deleted(object) => Some(object),
+        Answer::Object(object) | Answer::Created(object) | Answer::Deleted(object) => Some(object),
         _ => None,
     }
 }

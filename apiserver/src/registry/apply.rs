@@ -1,0 +1,150 @@
+//! Server-side apply, from the configuration a client sent to the state and the owners it leads to.
+
+use std::borrow::Cow;
+
+use api::backend::{Body, Request, Verb, WriteOptions};
+use api::status::Reason;
+use api::{Resource, Status, event};
+use serde_json::{Value, json};
+
+use super::change::{document, in_version, read};
+use super::decode::{self, Incoming};
+use super::owners::{self, Owners};
+use super::{Place, Registry};
+use crate::managed::entries::{self, Entry};
+use crate::managed::{Manager, Operation, Shape, fields};
+use crate::patch::apply::{Apply, apply, check, refused, sync_last_applied};
+use crate::{subresources, tree};
+
+/// Who is said to own the fields of an object nobody kept account of before it was first applied to.
+const BEFORE: &str = "before-first-apply";
+
+impl Registry {
+    /// The state that applying leads to, and who owns its fields then.
+    pub(super) fn applied(
+        &self,
+        place: &Place,
+        config: &Value,
+        old: &Value,
+        before: &str,
+        options: &WriteOptions,
+    ) -> Result<(Incoming, Owners<'static>), Status> {
+        let resource = place.version.resource();
+        check_config(place, &document(place), config)?;
+        let (live, config) = match place.part {
+            "scale" => (Cow::Borrowed(old), Cow::Owned(scaled(place, config))),
+            _ => (in_version(place, old), Cow::Borrowed(config)),
+        };
+        let (shape, now) = (owners::shape(place, resource), event::seconds(self.clock.now()));
+        let api_version = resource.api_version();
+        let manager = |name, operation| Manager::new(name, operation, &api_version, place.part);
+        let ignored = owners::unwritable(place, &live, &config);
+        let mut entries = entries::parse(before).unwrap_or_default();
+        if entries.is_empty() {
+            let set = fields::created(shape, &live, &ignored);
+            let first = Entry::new(manager(BEFORE, Operation::Update), set, Some(Cow::Borrowed(&*now)));
+            entries.extend((!first.set().is_empty()).then_some(first));
+        }
+        let who = manager(&options.field_manager, Operation::Apply);
+        let request =
+            Apply { shape, config: &config, manager: &who, ignored: &ignored, force: options.force };
+        let next = apply(request, &live, &mut entries, &now).map_err(|conflicts| refused(&conflicts))?;
+        let owners = Owners::Known(entries::write(&mut entries));
+        drop(entries);
+        let mut object = next.unwrap_or_else(|| live.clone().into_owned());
+        sync_last_applied(&mut object, &config, &who);
+        if place.part == "scale" {
+            object = subresources::scale::of_value(&object);
+        }
+        Ok((read(place, Body::Value(object), options.field_validation)?, owners))
+    }
+
+    /// The new object that applying leads to where there is none, and the text of its owners.
+    pub(super) fn newly_applied(
+        &self,
+        place: &Place,
+        config: &Value,
+        options: &WriteOptions,
+    ) -> Result<(Incoming, String), Status> {
+        let resource = place.version.resource();
+        check_config(place, resource, config)?;
+        let metadata = &config["metadata"];
+        let name = tree::text(metadata, "name").ok_or_else(|| {
+            Status::bad_request(
+                "the name of the object (based on URL) was undeterminable: name must be provided",
+            )
+        })?;
+        if let Some(uid) = tree::text(metadata, "uid") {
+            let words = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Status::conflict(resource, name, &words));
+        }
+        self.authorizer.authorize(&Request {
+            user: place.user.clone(),
+            resource: resource.clone(),
+            key: place.key.clone(),
+            subresource: "",
+            verb: Verb::Create(Body::Value(Value::Null), WriteOptions::default()),
+        })?;
+        let (shape, now) = (owners::shape(place, resource), event::seconds(self.clock.now()));
+        let mut set = fields::named(shape, config, &owners::unwritable(place, config, config));
+        fields::strip(&mut set);
+        let api_version = resource.api_version();
+        let manager = Manager::new(&options.field_manager, Operation::Apply, &api_version, "");
+        let mut entries = vec![Entry::new(manager, set, Some(now.into()))];
+        entries.retain(|entry| !entry.set().is_empty());
+        let owners = entries::write(&mut entries);
+        let incoming =
+            decode::in_version(&place.version, Body::Value(config.clone()), options.field_validation)?;
+        Ok((incoming, owners))
+    }
+}
+
+/// Refuses what cannot be applied here, with Kubernetes' words.
+fn check_config(place: &Place, resource: &Resource, config: &Value) -> Result<(), Status> {
+    let text = |field| tree::text(config, field).unwrap_or_default();
+    if text("apiVersion") != resource.api_version() || text("kind") != resource.kind {
+        let words = format!("invalid object type: {}", type_of(config));
+        return Err(Status::bad_request(words));
+    }
+    if config["metadata"].get("managedFields").is_some_and(|sent| !sent.is_null()) {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    let shape = match place.part {
+        "scale" => crate::schema::builtin()
+            .kind(&resource.group, &resource.version, &resource.kind)
+            .map_or(Shape::Deduced, Shape::Structure),
+        _ => owners::shape(place, resource),
+    };
+    let Some(mistakes) = check(shape, config) else {
+        return Ok(());
+    };
+    let said = |field| tree::text(&config["metadata"], field).unwrap_or_default();
+    let object = format!("{}/{}; {}", said("namespace"), said("name"), type_of(config));
+    let words = format!("failed to create typed patch object ({object}): {mistakes}");
+    // Kubernetes takes it for a failure of its own, without a reason.
+    Err(Status { code: 500, ..Status::new(Reason::Unknown, words) })
+}
+
+/// The kind as Go prints it: `apps/v1, Kind=Deployment`.
+fn type_of(object: &Value) -> String {
+    let text = |field| tree::text(object, field).unwrap_or_default();
+    let version = text("apiVersion");
+    let slash = if version.contains('/') { "" } else { "/" };
+    format!("{slash}{version}, Kind={}", text("kind"))
+}
+
+/// What an applied scale says of the object it stands for.
+fn scaled(place: &Place, config: &Value) -> Value {
+    let resource = place.resource();
+    let mut object = json!({
+        "apiVersion": resource.api_version(),
+        "kind": resource.kind,
+        "metadata": config.get("metadata").cloned().unwrap_or_else(|| json!({})),
+    });
+    if let Some(replicas) = config["spec"].get("replicas") {
+        tree::set(&mut object, "spec", Some(json!({"replicas": replicas})));
+    }
+    object
+}
