@@ -11,24 +11,11 @@ use serde_json::{Value, json};
 
 pub use check::{check_access_modes, check_volume_mode};
 
+use super::pod_spec::set_source_defaults;
 use super::storage_cells::{self, UNSET};
 use crate::builtin::{Builtin, Column, Definition};
 use crate::cells::{self, text};
 use crate::tree;
-
-/// What the sources of volumes have where nothing is said: the source, the field, the value.
-const SOURCE_DEFAULTS: [(&str, &str, &str); 10] = [
-    ("hostPath", "type", ""),
-    ("rbd", "pool", "rbd"),
-    ("rbd", "user", "admin"),
-    ("rbd", "keyring", "/etc/ceph/keyring"),
-    ("iscsi", "iscsiInterface", "default"),
-    ("azureDisk", "cachingMode", "ReadWrite"),
-    ("azureDisk", "kind", "Shared"),
-    ("azureDisk", "fsType", "ext4"),
-    ("scaleIO", "storageMode", "ThinProvisioned"),
-    ("scaleIO", "fsType", "xfs"),
-];
 
 /// The kind PersistentVolume.
 pub struct PersistentVolumes;
@@ -45,11 +32,7 @@ impl Builtin for PersistentVolumes {
         let spec = tree::object(volume, "spec");
         tree::set_default_text(spec, "persistentVolumeReclaimPolicy", "Retain");
         tree::set_default(spec, "volumeMode", "Filesystem");
-        for (source, field, value) in SOURCE_DEFAULTS {
-            if let Some(source) = tree::field(spec, source) {
-                tree::set_default(source, field, value);
-            }
-        }
+        set_source_defaults(spec);
     }
 
     fn prepare_create(volume: &mut Value) {

@@ -16,7 +16,7 @@ mod volumes;
 use api::field::FieldError;
 use k8s_openapi::api::core::v1::PodSpec;
 
-pub use defaults::{set_pod_defaults, set_spec_defaults};
+pub use defaults::{set_pod_defaults, set_source_defaults, set_spec_defaults};
 
 use crate::names::{Form, NOT_NEGATIVE};
 use crate::path::Path;

@@ -7,6 +7,20 @@ use crate::tree::{field, items, object, set_default, set_default_text, text};
 /// Files of volumes are readable by everybody: 0644.
 const DEFAULT_MODE: i64 = 0o644;
 
+/// What the sources of volumes have where nothing is said: the source, the field, the value.
+const SOURCE_DEFAULTS: [(&str, &str, &str); 10] = [
+    ("hostPath", "type", ""),
+    ("rbd", "pool", "rbd"),
+    ("rbd", "user", "admin"),
+    ("rbd", "keyring", "/etc/ceph/keyring"),
+    ("iscsi", "iscsiInterface", "default"),
+    ("azureDisk", "cachingMode", "ReadWrite"),
+    ("azureDisk", "kind", "Shared"),
+    ("azureDisk", "fsType", "ext4"),
+    ("scaleIO", "storageMode", "ThinProvisioned"),
+    ("scaleIO", "fsType", "xfs"),
+];
+
 /// Fills in a specification, alone or in a template.
 pub fn set_spec_defaults(spec: &mut Value) {
     set_default_text(spec, "dnsPolicy", "ClusterFirst");
@@ -119,6 +133,15 @@ fn set_http_get_defaults(get: &mut Value) {
     set_default_text(get, "scheme", "HTTP");
 }
 
+/// Fills in where a volume is, for pods and for volumes of their own.
+pub fn set_source_defaults(volume: &mut Value) {
+    for (source, name, value) in SOURCE_DEFAULTS {
+        if let Some(source) = field(volume, source) {
+            set_default(source, name, value);
+        }
+    }
+}
+
 fn set_volume_defaults(volume: &mut Value) {
     if volume.as_object().is_some_and(|fields| fields.keys().all(|field| field == "name")) {
         set_default(volume, "emptyDir", json!({}));
@@ -128,8 +151,12 @@ fn set_volume_defaults(volume: &mut Value) {
             set_default(source, "defaultMode", DEFAULT_MODE);
         }
     }
-    if let Some(source) = field(volume, "hostPath") {
-        set_default(source, "type", "");
+    set_source_defaults(volume);
+    if let Some(image) = field(volume, "image")
+        && text(image, "pullPolicy").is_none()
+    {
+        let policy = pull_policy(text(image, "reference").unwrap_or_default());
+        set_default_text(image, "pullPolicy", policy);
     }
     if let Some(source) = field(volume, "downwardAPI") {
         items(source, "items").for_each(set_field_ref_defaults);

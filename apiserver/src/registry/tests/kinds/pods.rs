@@ -63,3 +63,18 @@ async fn mistakes_in_what_pods_say_of_others_and_of_themselves_are_named() {
     )
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_sources_of_volumes_are_filled_in() {
+    let world = start().await;
+    let mut given = pod("p");
+    given["spec"]["volumes"] = json!([
+        {"name": "a", "hostPath": {"path": "/a"}}, {"name": "b", "rbd": {"image": "i", "monitors": ["m"]}},
+        {"name": "c", "image": {"reference": "app:1"}},
+        {"name": "d", "iscsi": {"targetPortal": "t", "iqn": "iqn.2001-04.com.example:d", "lun": 0}},
+    ]);
+    let wanted = json!({"spec": {"volumes": [{"hostPath": {"type": ""}},
+        {"rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"}},
+        {"image": {"pullPolicy": "IfNotPresent"}}, {"iscsi": {"iscsiInterface": "default"}}]}});
+    world.filled(&PODS, given, wanted).await;
+}
