@@ -12,6 +12,8 @@ use crate::codec::protobuf;
 use crate::patch::{self, strategic};
 use crate::registry::continuation::Continuation;
 use crate::schema::{self, Type};
+use crate::stream::spdy::frame::{self, Control, Head};
+use crate::stream::spdy::header::{Packer, Unpacker};
 
 /// What an expression may cost here: enough for every operation, and little time.
 const STEPS: u64 = 10_000;
@@ -129,6 +131,31 @@ pub fn expressions(bytes: &[u8]) {
     let value = crate::cel::Value::json(&object);
     let scope = Scope::new().with("self", value.clone()).with("oldSelf", value);
     let _ = expression.evaluate(&scope, &mut Budget::new(STEPS));
+}
+
+/// Frames of SPDY as they come on a connection: never a panic, and headers that are understood come back.
+pub fn frames(mut bytes: &[u8]) {
+    let mut unpacker = Unpacker::default();
+    while let Some((head, rest)) = bytes.split_first_chunk() {
+        let Ok(head) = Head::read(*head) else {
+            return;
+        };
+        let (Head::Control { length, .. } | Head::Data { length, .. }) = head;
+        let Some((body, rest)) = rest.split_at_checked(length as usize) else {
+            return;
+        };
+        if let Head::Control { kind, flags, .. } = head {
+            match frame::control(kind, flags, body, &mut unpacker) {
+                Ok(Control::Open { headers, .. }) => {
+                    let packed = Packer::new().write(&headers).expect("what was read can be written");
+                    assert_eq!(Unpacker::default().read(&packed), Ok(headers));
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        bytes = rest;
+    }
 }
 
 #[cfg(test)]

@@ -59,7 +59,30 @@ fn with_choice(text: &str, kind: &str) -> String {
     format!("{choice}{text}")
 }
 
+/// What a client sends that opens two streams, says something on one and leaves.
+fn conversation() -> Vec<u8> {
+    let mut packer = Packer::new();
+    let headers = |kind: &str| {
+        [("streamtype", kind), ("port", "80"), ("requestid", "0")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    };
+    let mut bytes = frame::open(1, &headers("error"), &mut packer).unwrap();
+    bytes.extend(frame::open(3, &headers("data"), &mut packer).unwrap());
+    bytes.extend(frame::data(3, 5, true));
+    bytes.extend(b"hello");
+    bytes.extend(frame::ping(7));
+    bytes.extend(frame::reset(1, frame::Reset::Cancel));
+    bytes.extend(frame::go_away(3));
+    bytes
+}
+
 proptest! {
+    #[test]
+    fn any_frame_is_answered(bytes in damaged(conversation())) {
+        frames(&bytes);
+    }
+
     #[test]
     fn any_json_is_answered(choice: u8, mut bytes in one_of(&[&with_choice(POD, "Pod"), &with_choice(CHANGE, "Deployment")])) {
         json(&bytes);
