@@ -395,6 +395,13 @@ fn what_is_written_looks_as_kubectl_writes_it() {
     assert_eq!(values(wanted), json!([value]));
 }
 
+#[test]
+fn letters_that_yaml_refuses_are_escaped() {
+    let value = json!({"a\u{7f}": "b\u{85}\u{2028}\u{feff}ü"});
+    assert_eq!(write(&value), "\"a\\u007f\": \"b\\u0085\\u2028\\ufeffü\"\n");
+    assert_eq!(values(&write(&value)), json!([value]));
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_the_same(value in any_tree()) {

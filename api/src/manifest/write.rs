@@ -84,8 +84,25 @@ fn indent(text: &mut String, depth: usize) {
 fn one_line(value: &Value) -> String {
     match value {
         Value::String(text) if is_plain(text) => text.clone(),
-        other => other.to_string(),
+        other => escaped(other.to_string()),
     }
+}
+
+/// JSON leaves letters as they are that YAML refuses, or takes for the end of a line.
+fn escaped(json: String) -> String {
+    let is_wrong = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+    if !json.contains(is_wrong) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len() + 8);
+    for c in json.chars() {
+        match is_wrong(c) {
+            // They stand in strings only.
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    text
 }
 
 fn is_plain(text: &str) -> bool {
