@@ -1,7 +1,7 @@
 //! RFC 6902: operations on single places of a tree, named by pointers (RFC 6901).
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::PatchError;
 use crate::schema::LARGEST_DEPTH;
@@ -15,6 +15,9 @@ const MOST_COPIED_BYTES: usize = 3 << 20;
 
 /// Longer values are shown cut: a message is read by people, and the value may be a whole object.
 const LONGEST_SHOWN: usize = 256;
+
+/// Beyond all integers of 64 bits, which are the only ones there are.
+const LARGEST_WHOLE: f64 = 1e20;
 
 /// About what a value takes besides its text.
 const VALUE_BYTES: usize = 16;
@@ -232,7 +235,9 @@ fn index(token: &str) -> Option<usize> {
 /// Numbers are equal by value: 1 and 1.0.
 fn equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || whole(one).is_some_and(|one| whole(other) == Some(one))
+        }
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
         }
@@ -242,6 +247,13 @@ fn equal(one: &Value, other: &Value) -> bool {
         }
         _ => one == other,
     }
+}
+
+/// The value of a whole number, however it is written: exact also where floats are not.
+fn whole(number: &Number) -> Option<i128> {
+    let integer = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
+    let is_whole = |float: &f64| float.fract() == 0.0 && float.abs() < LARGEST_WHOLE;
+    integer.or_else(|| number.as_f64().filter(is_whole).map(|float| float as i128))
 }
 
 #[cfg(test)]
@@ -271,6 +283,11 @@ mod tests {
             Ok(json!({"b": {"c": 1}, "d": {"c": 1}})),
         );
         row(json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 1.0}]), Ok(json!({"a": 1})));
+        row(
+            json!({"a": 9_007_199_254_740_993_u64}),
+            json!([{"op": "test", "path": "/a", "value": 9_007_199_254_740_992_u64}]),
+            Err(r#"test operation 0 at "/a": the value is 9007199254740993, not 9007199254740992"#),
+        );
     }
 
     #[test]
