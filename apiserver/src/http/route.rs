@@ -249,7 +249,8 @@ mod tests {
         row(Method::GET, "/api/v1/namespaces/a/nodes/n", "404");
         row(Method::GET, "/api/v1/namespaces/a/pods/b/scale", "404");
         row(Method::GET, "/apis/apps/v1/namespaces/a/deployments/b/scale", "get deployments.apps a/b");
-        row(Method::GET, "/apis/apps/v1beta1/deployments", "404");
+        row(Method::GET, "/apis/apps/v1beta1/deployments", "list deployments.apps ");
+        row(Method::GET, "/apis/apps/v1beta9/deployments", "404");
         row(Method::GET, "/apis/apps/v1/pods", "404");
     }
 }
