@@ -210,3 +210,34 @@ async fn mutating_policies_change_what_is_stored() {
     let refused = world.create_map("o", json!({})).await.unwrap_err().to_string();
     assert!(refused.starts_with("configmaps \"o\" is forbidden: policy 'b-operations' with binding 'b-operations' denied request: "), "{refused}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn expressions_that_make_no_sense_are_refused_when_they_are_stored() {
+    let world = start().await;
+    let resource =
+        |version, plural, kind| Resource::new("admissionregistration.k8s.io", version, plural, kind, false);
+    let row = async |resource: Resource, more: Value, words: &str| {
+        let value = merged(json!({"metadata": {"name": "p"}}), more);
+        let refused = world.create(&resource, value, false).await.unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    };
+    let policies = || resource("v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy");
+    let spec =
+        |more: Value| json!({"spec": merged(json!({"matchConstraints": constraints("configmaps")}), more)});
+    row(policies(), spec(validations(json!([{"expression": "object.a == params.b"}]))),
+        "is invalid: spec.validations[0].expression: Invalid value: \"object.a == params.b\": compilation failed: ERROR: <input>:1:13: undeclared reference to 'params' (in container '')").await;
+    row(
+        policies(),
+        spec(validations(json!([{"expression": "'a'"}]))),
+        "spec.validations[0].expression: Invalid value: \"'a'\": compilation failed: must evaluate to bool",
+    )
+    .await;
+    let hook = json!({"name": "a.example.com", "clientConfig": {"url": "https://a/"}, "sideEffects": "None",
+        "admissionReviewVersions": ["v1"], "matchConditions": [{"name": "c", "expression": "object."}]});
+    row(resource("v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration"), json!({"webhooks": [hook]}),
+        "webhooks[0].matchConditions[0].expression: Invalid value: \"object.\": compilation failed: ERROR: <input>:1:8: Syntax error: ").await;
+    let good = spec(validations(
+        json!([{"expression": "object.data.a == 'b'", "messageExpression": "'a is ' + object.data.a"}]),
+    ));
+    world.create(&policies(), merged(json!({"metadata": {"name": "good"}}), good), false).await.unwrap();
+}
