@@ -6,6 +6,7 @@ pub mod builtin;
 pub mod cel;
 pub mod cells;
 pub mod codec;
+pub mod custom;
 pub mod discovery;
 mod expiry;
 mod fairness;

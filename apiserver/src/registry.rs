@@ -20,6 +20,7 @@ mod apply;
 mod change;
 pub(crate) mod continuation;
 mod create;
+mod custom;
 pub(crate) mod decode;
 mod delete;
 mod identity;
@@ -47,6 +48,8 @@ use crate::admission::Configured;
 use crate::admission::Ledger;
 use crate::auth::Authorizer;
 use crate::auth::tokens::Tokens;
+use crate::custom::conversion::Converters;
+use crate::openapi::OpenApi;
 use crate::outgoing::Outgoing;
 use crate::resources::service::allocate::Allocator;
 use crate::resources::service::ranges::Ranges;
@@ -65,6 +68,8 @@ pub struct Registry {
     pub(crate) identity: Identity,
     authorizer: Arc<dyn Authorizer>,
     served: ArcSwap<Served>,
+    openapi: Arc<OpenApi>,
+    converters: OnceLock<Arc<dyn Converters>>,
     allocator: Allocator,
     quotas: Ledger,
     configured: Configured,
@@ -91,6 +96,8 @@ impl Registry {
             identity: Identity::new(seed.wrapping_add(used)),
             authorizer,
             served: ArcSwap::from_pointee(Served::builtin()),
+            openapi: Arc::new(OpenApi::new()),
+            converters: OnceLock::new(),
             allocator: Allocator::new(ranges),
             quotas: Ledger::default(),
             configured: Configured::default(),
@@ -118,7 +125,14 @@ impl Registry {
         }
         let other = version.other();
         let place = Place::new(version, &request)?;
+        if place.kind.custom().is_some_and(|kind| kind.is_terminating)
+            && matches!(request.verb, Verb::Create(..))
+        {
+            let words = "create not allowed while custom resource definition is terminating";
+            return Err(Status::new(Reason::MethodNotAllowed, words));
+        }
         let reply = self.carry_out(&place, request.verb).await?;
+        let reply = self.shown_custom(&place, reply).await?;
         match other {
             Some(other) => other.show(reply),
             None => Ok(reply),
@@ -129,14 +143,19 @@ impl Registry {
         match (verb, place.part) {
             (Verb::Create(body, options), "token") => self.request_token(place, body, &options).await,
             (_, "token") => Err(not_allowed()),
-            (Verb::Get, _) => self.get(place).map(Reply::from),
+            (Verb::Get, _) => self.get(place).await.map(Reply::from),
             (Verb::List(options), "") => {
                 self.list(place, options).await.map(|list| Answer::List(list).into())
             }
             (Verb::Watch(options), "") => self.watch(place, options).await.map(Reply::from),
             (Verb::Create(body, options), "") => self.create(place, body, &options).await,
             (Verb::Create(body, options), "binding") => self.bind(place, body, &options).await,
-            (Verb::Update(body, options), _) => self.replace(place, body, &options).await,
+            (Verb::Update(body, options), part) => {
+                if part == "finalize" {
+                    self.empty_namespace(place).await?;
+                }
+                self.replace(place, body, &options).await
+            }
             (Verb::Patch(patch, options), part) if part != "finalize" => {
                 self.patch(place, patch, &options).await
             }
@@ -154,10 +173,13 @@ impl Registry {
         version.filter(|version| version.resource() == resource).cloned().ok_or_else(not_served)
     }
 
-    fn get(&self, place: &Place) -> Result<Answer, Status> {
+    async fn get(&self, place: &Place) -> Result<Answer, Status> {
         let object = self.current(place)?;
         match place.part {
-            "scale" => Ok(Answer::Object(subresources::scale::of(&object)?)),
+            "scale" => {
+                let object = self.in_version(place, object).await?;
+                Ok(Answer::Object(subresources::scale::of(&place.kind, &object)?))
+            }
             _ => Ok(Answer::Object(object)),
         }
     }

@@ -139,12 +139,10 @@ impl Served {
         Self { versions, in_order }
     }
 
-    /// The same with these versions of a custom kind instead of those it had.
-    #[must_use]
-    pub fn with(&self, group: &str, plural: &str, versions: Vec<Version>) -> Self {
-        let is_it = |known: &Version| known.resource().group == group && known.resource().plural == plural;
-        let others = self.in_order.iter().filter(|known| !is_it(known)).cloned();
-        Self::of(others.chain(versions.into_iter().map(Arc::new)).collect())
+    /// The kinds that are built in, and custom ones in the order in which clients prefer them.
+    pub fn with_custom(versions: Vec<Version>) -> Self {
+        let builtin = Self::builtin();
+        Self::of(builtin.in_order.into_iter().chain(versions.into_iter().map(Arc::new)).collect())
     }
 
     /// A resource in a version.
@@ -191,18 +189,5 @@ mod tests {
         assert!(served.version("apps", "deployments", "v3").is_none());
         assert!(served.any_version("", "").is_none());
         assert!(served.any_version("zzz", "zzz").is_none());
-    }
-
-    #[test]
-    fn a_custom_kind_comes_and_goes() {
-        let builtin = Served::builtin();
-        let kind = BUILTINS[0];
-        let resource = kind.resource();
-        let without = builtin.with(&resource.group, &resource.plural, Vec::new());
-        assert!(without.version(&resource.group, &resource.plural, &resource.version).is_none());
-        let version = Version::new(KindHandle::Builtin(kind));
-        let again = without.with(&resource.group, &resource.plural, vec![version]);
-        assert!(again.version(&resource.group, &resource.plural, &resource.version).is_some());
-        assert_eq!(again.in_order().count(), builtin.in_order().count());
     }
 }

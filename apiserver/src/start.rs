@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::auth::tokens::Tokens;
 use crate::auth::{Authorizer, Standard};
+use crate::custom::keeper::Keeper;
 use crate::expiry;
 use crate::registry::Registry;
 use crate::resources::service::ranges::{AddressRange, Ranges};
@@ -129,6 +130,9 @@ impl Apiserver {
             published.write(&client).await.map_err(StartError::Published)?;
             tasks.spawn(published.keep(registry.clone(), clock.clone()));
         }
+        let mut keeper = Keeper::new(registry.clone(), clock.clone());
+        keeper.look().await;
+        tasks.spawn(keeper.run());
         tasks.spawn(store::write_lazily(store.clone(), clock.clone()));
         tasks.spawn(expiry::run(store, clock));
         Ok(registry)

@@ -86,6 +86,7 @@ fn columns_are_those_kubectl_users_know() {
             "Name AttachRequired PodInfoOnMount StorageCapacity TokenRequests RequiresRepublish Modes Age",
         ),
         ("CSINode", "Name Drivers Age"),
+        ("CustomResourceDefinition", "Name Created At"),
         ("CSIStorageCapacity", "Name StorageClassName Capacity"),
         ("Ingress", "Name Class Hosts Address Ports Age"),
         ("IngressClass", "Name Controller Parameters Age"),

@@ -70,6 +70,14 @@ pub(super) fn format(headers: &HeaderMap) -> Result<Format, Status> {
     }
 }
 
+/// The same for an object that has no form in protobuf.
+pub(super) fn text_format(headers: &HeaderMap) -> Result<Format, Status> {
+    match media_type(headers)?.as_str() {
+        "" => Ok(Format::Json),
+        given => one_of(&FORMATS[..2], given),
+    }
+}
+
 /// How a patch is to be understood.
 pub(super) fn patch_format(headers: &HeaderMap) -> Result<PatchFormat, Status> {
     one_of(&PATCH_FORMATS, &media_type(headers)?)

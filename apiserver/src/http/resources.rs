@@ -51,6 +51,7 @@ impl Found {
             subresource: self.part(),
             verb,
         };
+        let has_protobuf = self.version.kind().custom().is_none() || self.part() == "scale";
         let call = async |verb| server.api.registry.call(request(verb)).await;
         match self.action {
             Action::Get => respond(&view, StatusCode::OK, call(Verb::Get).await?),
@@ -89,7 +90,7 @@ impl Found {
             }
             Action::Create => {
                 let options = options::write(query, headers, "CreateOptions")?;
-                let reply = call(Verb::Create(object(headers, body).await?, options)).await?;
+                let reply = call(Verb::Create(object(headers, body, has_protobuf).await?, options)).await?;
                 if self.part() == "binding" {
                     let nothing = (serde_json::json!({}), serde_json::Value::Null);
                     let done = reply::success(nothing.0, nothing.1, StatusCode::CREATED);
@@ -102,7 +103,7 @@ impl Found {
                 respond(
                     &view,
                     StatusCode::OK,
-                    call(Verb::Update(object(headers, body).await?, options)).await?,
+                    call(Verb::Update(object(headers, body, has_protobuf).await?, options)).await?,
                 )
             }
             Action::Patch => {
@@ -166,8 +167,8 @@ fn stream(encoding: Encoding, lines: Lines) -> Response {
     reply::with_type(StatusCode::OK, encoding.media_type_of_watch(), axum::body::Body::new(lines))
 }
 
-async fn object(headers: &HeaderMap, body: axum::body::Body) -> Result<Body, Status> {
-    let format = body::format(headers)?;
+async fn object(headers: &HeaderMap, body: axum::body::Body, has_protobuf: bool) -> Result<Body, Status> {
+    let format = if has_protobuf { body::format(headers)? } else { body::text_format(headers)? };
     body::object(format, body::read(body).await?)
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod applying;
+mod custom;
 mod encodings;
 mod logs;
 mod malformed;
@@ -28,7 +29,6 @@ use tokio::task::JoinSet;
 
 use super::{Api, Metrics, router};
 use crate::auth::Until;
-use crate::openapi::OpenApi;
 use crate::{Apiserver, Config};
 
 /// A server in virtual time.
@@ -64,11 +64,11 @@ async fn start_with(dialer: Option<Arc<dyn Dialer>>) -> World {
     let metrics = Metrics::register(&mut figures);
     let (stop, stopped) = watch::channel(false);
     let api = Api {
+        openapi: registry.openapi().clone(),
         registry,
         authorizer,
         clock: clock.clone(),
         dialer,
-        openapi: Arc::new(OpenApi::new()),
         metrics,
         figures: Arc::new(figures),
         health: Vec::new(),

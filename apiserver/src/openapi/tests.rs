@@ -80,12 +80,21 @@ const UNDESCRIBED: [&str; 2] = [
     "io.k8s.api.networking.v1.IngressRule http",
 ];
 
+/// The types of which no field is described, in Kubernetes neither, or nearly none: those of JSON schemas.
+const OF_SCHEMAS: [&str; 2] = [
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps",
+];
+
 /// The descriptions come from elsewhere, by names made up here: one that is missing shows that the names differ.
 #[test]
 fn every_type_and_every_field_is_described() {
     for (path, document) in every_document() {
         for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
             assert!(schema["description"].is_string(), "{path}: {name}");
+            if OF_SCHEMAS.contains(&name.as_str()) {
+                continue;
+            }
             for (field, property) in schema["properties"].as_object().into_iter().flatten() {
                 let is_described = property["description"].is_string();
                 let place = format!("{name} {field}");

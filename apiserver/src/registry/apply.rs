@@ -54,7 +54,7 @@ impl Registry {
         let mut object = next.unwrap_or_else(|| live.clone().into_owned());
         sync_last_applied(&mut object, &config, &who);
         if place.part == "scale" {
-            object = subresources::scale::of_value(&object);
+            object = subresources::scale::of_value(&place.kind, &object);
         }
         Ok((read(place, Body::Value(object), options.field_validation)?, owners))
     }

@@ -74,7 +74,7 @@ pub(super) fn requested(
     validation: FieldValidation,
 ) -> Result<Incoming, Status> {
     let seen = || match place.part {
-        "scale" => Cow::Owned(subresources::scale::of_value(old)),
+        "scale" => Cow::Owned(subresources::scale::of_value(&place.kind, old)),
         _ => in_version(place, old),
     };
     // The rest is not changed here, and copying it is most of the work.

@@ -1,5 +1,7 @@
 //! Reads what clients send: by the schema, so that mistakes have a path and unknown fields do not pass unseen.
 
+use std::fmt;
+
 use api::backend::{Body, FieldValidation};
 use api::status::{Cause, Details};
 use api::{Resource, Status};
@@ -16,6 +18,9 @@ pub struct Incoming {
 
 /// Reads an object in the version that was asked for, as one of the kind that does the work.
 pub fn in_version(version: &Version, body: Body, validation: FieldValidation) -> Result<Incoming, Status> {
+    if let Some(kind) = version.kind().custom() {
+        return kind.read(body, validation);
+    }
     let resource = version.resource();
     let Some(other) = version.other() else {
         return object(resource, body, validation);
@@ -57,7 +62,21 @@ pub fn object(resource: &Resource, body: Body, validation: FieldValidation) -> R
         }
     };
     let decoded = decoded.map_err(|error| not_understood(resource, &error))?;
+    finished(resource, decoded, validation)
+}
+
+/// The object, or why it is refused for what was overlooked in it.
+pub fn finished(
+    resource: &Resource,
+    decoded: Decoded,
+    validation: FieldValidation,
+) -> Result<Incoming, Status> {
     finish(decoded, validation).map_err(|error| not_strict(resource, &error))
+}
+
+/// A body that is no object of the resource.
+pub fn unreadable(resource: &Resource, why: &dyn fmt::Display) -> Status {
+    cannot_be_handled(resource, why, Vec::new())
 }
 
 /// Reads a patch, which has no schema of its own.
@@ -69,7 +88,8 @@ pub fn tree(body: Body) -> Result<Value, Status> {
     }
 }
 
-fn check_kind(resource: &Resource, value: &Value) -> Result<(), Status> {
+/// Refuses an object of another kind or version.
+pub fn check_kind(resource: &Resource, value: &Value) -> Result<(), Status> {
     let text = |field: &str| value.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
     let expected = resource.api_version();
     let version = text("apiVersion").unwrap_or(&expected);
@@ -105,7 +125,7 @@ fn at_field(field: &str, message: String) -> Cause {
 }
 
 /// Kubernetes' words, and for each field a cause that says more.
-fn cannot_be_handled(resource: &Resource, why: &dyn std::error::Error, causes: Vec<Cause>) -> Status {
+fn cannot_be_handled(resource: &Resource, why: &dyn fmt::Display, causes: Vec<Cause>) -> Status {
     let Resource { version, kind, .. } = resource;
     let message = format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}");
     let details = (!causes.is_empty()).then(|| Box::new(Details { causes, ..Details::default() }));

@@ -156,7 +156,6 @@ fn check_preconditions(place: &Place, options: &DeleteOptions, current: &Object)
 fn next_step(place: &Place, old: &Value, options: &DeleteOptions, now: Timestamp) -> Step {
     let mut new = old.clone();
     set_propagation(&mut new, dependents(place), options.propagation);
-    let kept = metadata::finalizers(&new).next().is_some() || place.kind.is_held(&new);
     let grace = if metadata::is_terminating(old) {
         shorten(&mut new, options.grace_seconds)
     } else {
@@ -168,6 +167,8 @@ fn next_step(place: &Place, old: &Value, options: &DeleteOptions, now: Timestamp
         place.kind.prepare_delete(&mut new);
         grace
     };
+    // What is prepared may hold it, too.
+    let kept = metadata::finalizers(&new).next().is_some() || place.kind.is_held(&new);
     if grace == 0 && !kept {
         Step::Remove
     } else if new == *old {

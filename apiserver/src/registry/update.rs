@@ -98,7 +98,7 @@ impl Registry {
             _ => Options::Patch(options),
         };
         for _ in 0..ATTEMPTS {
-            let current = self.current(place)?;
+            let current = self.in_version(place, self.current(place)?).await?;
             let (old, before) = owners::apart(&current).map_err(|error| place.unfit(&error))?;
             let (Incoming { value: given, mut warnings }, owners) =
                 self.wanted(place, &change, &old, (&current, before), options)?;
@@ -116,7 +116,9 @@ impl Registry {
                 let object = Draft::preview_owned(&new, checked.metadata, &owners);
                 return Ok(Reply { answer: shown(place, object)?, warnings });
             }
-            let draft = Draft::owned(&new, checked.metadata, &owners).with_finish(checked.finish);
+            let stored = self.to_store(place, &new).await?;
+            let draft = Draft::owned(stored.as_ref().unwrap_or(&new), checked.metadata, &owners);
+            let draft = draft.with_finish(checked.finish);
             let next = if removed { Next::Remove(draft) } else { Next::Put(draft) };
             let expected = Expected::At(current.revision());
             match self.commit(Write { key: place.store_key(), expected, next, hold }).await {
@@ -147,7 +149,7 @@ impl Registry {
         let definition = place.kind.definition();
         let mut errors = Vec::new();
         let is_scale = place.part == "scale";
-        let shown = is_scale.then(|| subresources::scale::of_value(old));
+        let shown = is_scale.then(|| subresources::scale::of_value(&place.kind, old));
         if is_scale {
             self.admit(place, how, &mut given, shown.as_ref(), findings).await?;
         }
@@ -190,7 +192,7 @@ impl Registry {
         let hold = self.allocate(place, &mut new, Some(old))?;
         // What a subresource does not change was checked when it was written, maybe by older rules.
         let checked = match place.part {
-            "status" | "finalize" => place.kind.check_part(&new),
+            "status" | "finalize" => place.kind.check_part(&new, current),
             _ => place.kind.check_update(&new, current),
         };
         let (checked, found) = checked.map_err(|error| place.unfit(&error))?;
@@ -257,7 +259,7 @@ fn project(place: &Place, given: Value, old: &Value) -> Result<Value, Status> {
     };
     Ok(match place.part {
         "status" => with_old("status", given.get_mut("status").map(Value::take)),
-        "scale" => subresources::scale::apply(old.clone(), &given)
+        "scale" => subresources::scale::apply(&place.kind, old.clone(), &given)
             .map_err(|error| Status::invalid(&subresources::scale::RESOURCE, &place.key.name, &[error]))?,
         "finalize" => {
             let mut spec = old["spec"].clone();
@@ -275,7 +277,7 @@ fn project(place: &Place, given: Value, old: &Value) -> Result<Value, Status> {
 
 fn shown(place: &Place, object: Object) -> Result<Answer, Status> {
     match place.part {
-        "scale" => Ok(Answer::Object(subresources::scale::of(&object)?)),
+        "scale" => Ok(Answer::Object(subresources::scale::of(&place.kind, &object)?)),
         _ => Ok(Answer::Object(object)),
     }
 }

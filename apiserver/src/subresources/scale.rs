@@ -8,19 +8,23 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::names::NOT_NEGATIVE;
+use crate::served::KindHandle;
 use crate::tree;
 
 /// The document of the subresource.
 pub const RESOURCE: Resource = Resource::new("autoscaling", "v1", "scales", "Scale", true);
 
 /// The scale of an object.
-pub fn of(object: &Object) -> Result<Object, Status> {
+pub fn of(kind: &KindHandle, object: &Object) -> Result<Object, Status> {
     let value: Value = serde_json::from_slice(object.json()).map_err(Status::internal)?;
-    Object::from_value(of_value(&value)).map_err(Status::internal)
+    Object::from_value(of_value(kind, &value)).map_err(Status::internal)
 }
 
 /// The scale of an object as a tree.
-pub fn of_value(object: &Value) -> Value {
+pub fn of_value(kind: &KindHandle, object: &Value) -> Value {
+    if let Some(scale) = kind.custom().and_then(|kind| kind.scale.as_ref()) {
+        return scale.of(object);
+    }
     let kept = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"];
     let metadata =
         kept.iter().filter_map(|field| Some(((*field).to_owned(), object["metadata"].get(field)?.clone())));
@@ -43,7 +47,10 @@ pub fn of_value(object: &Value) -> Value {
 }
 
 /// The object with the replicas of the scale.
-pub fn apply(mut object: Value, scale: &Value) -> Result<Value, FieldError> {
+pub fn apply(kind: &KindHandle, mut object: Value, scale: &Value) -> Result<Value, FieldError> {
+    if let Some(custom) = kind.custom().and_then(|kind| kind.scale.as_ref()) {
+        return custom.apply(object, scale);
+    }
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
     if replicas < 0 {
         return Err(FieldError::invalid("spec.replicas", replicas, NOT_NEGATIVE));

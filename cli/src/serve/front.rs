@@ -6,7 +6,6 @@ use std::time::Duration;
 use apiserver::auth::authority::Authority;
 use apiserver::auth::{Authenticator, Authorizer};
 use apiserver::http::{self, Api, HealthCheck, Metrics};
-use apiserver::openapi::OpenApi;
 use apiserver::serving::{self, Front, Limits};
 use prometheus_client::registry::Registry as Figures;
 use runtime::node::NodeDialer;
@@ -41,7 +40,7 @@ impl Serving {
             authorizer,
             clock: cluster.clock.clone(),
             dialer: Some(Arc::new(NodeDialer::new(cluster.node.clone()))),
-            openapi: Arc::new(OpenApi::new()),
+            openapi: cluster.registry.openapi().clone(),
             metrics,
             figures: Arc::new(figures),
             health: health(cluster),

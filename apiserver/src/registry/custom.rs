@@ -1,0 +1,163 @@
+//! Custom kinds in the registry: which are served, and their objects in the version that was asked for.
+
+use std::sync::Arc;
+
+use api::backend::{Answer, DeleteOptions, ListOptions, Propagation, Reply, User};
+use api::resource::NAMESPACES;
+use api::watch::{WatchEvent, WatchStream};
+use api::{Key, Object, Status};
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::{Place, Registry};
+use crate::custom::conversion::Converters;
+use crate::custom::kind::CustomKind;
+use crate::openapi::OpenApi;
+use crate::served::{KindHandle, Served, Version};
+use crate::store::Collection;
+
+impl Registry {
+    /// From now on these custom kinds are served.
+    pub(crate) fn serve_custom(&self, versions: Vec<Version>) {
+        self.served.store(Arc::new(Served::with_custom(versions)));
+    }
+
+    /// The OpenAPI documents of everything that is served.
+    pub fn openapi(&self) -> &Arc<OpenApi> {
+        &self.openapi
+    }
+
+    /// Lets webhooks convert the objects of custom kinds; the first caller counts.
+    pub fn set_converters(&self, converters: Arc<dyn Converters>) {
+        let _ = self.converters.set(converters);
+    }
+
+    /// Deletes every object of a custom kind, whether it is served or not.
+    pub(crate) async fn delete_all(&self, version: Arc<Version>) -> Result<(), Status> {
+        self.delete_within(version, "").await
+    }
+
+    /// The same in one namespace; in all if it is empty.
+    async fn delete_within(&self, version: Arc<Version>, namespace: &str) -> Result<(), Status> {
+        let kind = version.kind_handle();
+        let user = User::component("apiserver");
+        let place = Place { user, version, kind, key: Key::new(namespace, ""), part: "" };
+        let options =
+            DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+        self.delete_collection(&place, ListOptions::default(), &options).await.map(drop)
+    }
+
+    /// Deletes what is still in a namespace that is to be let go, and refuses to let it go before that is gone.
+    ///
+    /// The controller of namespaces knows the kinds it was compiled with; all others are seen to here, when it has done its
+    /// part. People who let a namespace go themselves know what they do.
+    pub(super) async fn empty_namespace(&self, place: &Place) -> Result<(), Status> {
+        let is_ours = place.user.name.starts_with("system:peapod:");
+        if *place.resource() != NAMESPACES || !is_ours || !self.current(place)?.is_terminating() {
+            return Ok(());
+        }
+        let namespace = &place.key.name;
+        let is_left = |version: &Arc<Version>| {
+            let (snapshot, _) = self.store.snapshot(&Collection::from(version.kind().resource()));
+            snapshot.range(namespace, None).next().is_some()
+        };
+        let served = self.served();
+        let own = served.in_order().filter(|version| version.other().is_none());
+        let mut left = Vec::new();
+        for version in own.filter(|version| version.resource().namespaced && is_left(version)) {
+            self.delete_within(version.clone(), namespace).await?;
+            if is_left(version) && !left.contains(&version.resource().group_resource()) {
+                left.push(version.resource().group_resource());
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        let words = format!("Some resources are remaining: {}", left.join(", "));
+        Err(Status::conflict(place.resource(), namespace, &words))
+    }
+
+    /// An object as it is stored, in the version that was asked for.
+    pub(super) async fn in_version(&self, place: &Place, object: Object) -> Result<Object, Status> {
+        match place.kind.custom() {
+            Some(kind) => one(kind, object, self.converters().as_deref()).await,
+            None => Ok(object),
+        }
+    }
+
+    /// A tree in the version that was asked for, as it is to be stored; none if it is that already.
+    pub(super) async fn to_store(&self, place: &Place, value: &Value) -> Result<Option<Value>, Status> {
+        match place.kind.custom().filter(|kind| kind.family.storage != kind.resource.version) {
+            Some(kind) => kind.take_in(value, self.converters().as_deref()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// An answer in the version that was asked for.
+    pub(super) async fn shown_custom(&self, place: &Place, reply: Reply) -> Result<Reply, Status> {
+        let Some(kind) = place.kind.custom() else {
+            return Ok(reply);
+        };
+        let Reply { answer, mut warnings } = reply;
+        warnings.extend(kind.warning.clone());
+        let converters = self.converters();
+        let is_whole = place.part != "scale";
+        let answer = match answer {
+            Answer::Object(object) if is_whole => {
+                Answer::Object(one(kind, object, converters.as_deref()).await?)
+            }
+            Answer::Deleted(object) if is_whole => {
+                Answer::Deleted(one(kind, object, converters.as_deref()).await?)
+            }
+            Answer::List(mut list) => {
+                list.items = kind.bring_out(list.items, converters.as_deref()).await?;
+                Answer::List(list)
+            }
+            Answer::Watch(events) => Answer::Watch(watch(place.kind.clone(), events, converters)),
+            other => other,
+        };
+        Ok(Reply { answer, warnings })
+    }
+
+    fn converters(&self) -> Option<Arc<dyn Converters>> {
+        self.converters.get().cloned()
+    }
+}
+
+async fn one(
+    kind: &CustomKind,
+    object: Object,
+    converters: Option<&dyn Converters>,
+) -> Result<Object, Status> {
+    let shown = kind.bring_out(vec![object], converters).await?;
+    shown.into_iter().next().ok_or_else(|| Status::internal("an object was lost while it was converted"))
+}
+
+/// The events with their objects in the version that was asked for. Ends when the definition changes: then other rules
+/// hold, and who watches begins anew.
+fn watch(kind: KindHandle, events: WatchStream, converters: Option<Arc<dyn Converters>>) -> WatchStream {
+    let retired = kind.custom().map(|kind| kind.family.retired.subscribe());
+    let ended = async move {
+        match retired {
+            Some(mut retired) => drop(retired.wait_for(|retired| *retired).await),
+            None => std::future::pending().await,
+        }
+    };
+    let shown = events.then(move |event| {
+        let (kind, converters) = (kind.clone(), converters.clone());
+        async move {
+            let Some(kind) = kind.custom() else {
+                return event;
+            };
+            let converters = converters.as_deref();
+            let shown = match event {
+                WatchEvent::Added(object) => one(kind, object, converters).await.map(WatchEvent::Added),
+                WatchEvent::Modified(object) => one(kind, object, converters).await.map(WatchEvent::Modified),
+                WatchEvent::Deleted(object) => one(kind, object, converters).await.map(WatchEvent::Deleted),
+                other => Ok(other),
+            };
+            shown.unwrap_or_else(WatchEvent::Error)
+        }
+    });
+    Box::pin(shown.take_until(ended))
+}
