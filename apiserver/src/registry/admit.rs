@@ -153,7 +153,12 @@ fn complete(place: &Place, value: Value) -> Result<Value, Status> {
         "token" => &token::RESOURCE,
         _ => place.resource(),
     };
-    let mut value = decode::object(resource, Body::Value(value), FieldValidation::Ignore)?.value;
+    let body = Body::Value(value);
+    let incoming = match place.kind.custom() {
+        Some(kind) if place.part != "scale" => kind.read(body, FieldValidation::Ignore)?,
+        _ => decode::object(resource, body, FieldValidation::Ignore)?,
+    };
+    let mut value = incoming.value;
     if place.part.is_empty() {
         place.kind.set_defaults(&mut value);
     }
