@@ -7,6 +7,7 @@
 
 mod accept;
 mod backup;
+mod bindings;
 mod body;
 pub(crate) mod catalog;
 mod compress;
@@ -301,6 +302,12 @@ impl Call {
         if address.group == catalog::NODE_METRICS.group {
             let _running = server.api.metrics.running(false);
             return in_time(server, limit, usage::answer(server, user, &address, action?, &self.query)).await;
+        }
+        if bindings::is_at(&address) {
+            let _running = server.api.metrics.running(true);
+            let Self { query, headers, body, .. } = self;
+            let answer = bindings::answer(server, user, &address, action?, &query, &headers, body);
+            return in_time(server, limit, answer).await;
         }
         if reviews::is_at(&address) {
             let _running = server.api.metrics.running(true);

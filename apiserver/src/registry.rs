@@ -149,6 +149,7 @@ impl Registry {
             }
             (Verb::Watch(options), "") => self.watch(place, options).await.map(Reply::from),
             (Verb::Create(body, options), "") => self.create(place, body, &options).await,
+            (Verb::Create(body, options), "eviction") => self.evict(place, body, &options).await,
             (Verb::Create(body, options), "binding") => self.bind(place, body, &options).await,
             (Verb::Update(body, options), part) => {
                 if part == "finalize" {
@@ -258,6 +259,11 @@ impl Place {
     /// The same for another object.
     pub(crate) fn with_key(&self, key: api::Key) -> Self {
         Self { key, ..self.clone() }
+    }
+
+    /// The object whose subresource this is.
+    pub(crate) fn of_object(&self) -> Self {
+        Self { part: "", ..self.clone() }
     }
 
     /// The names of the kind in its own version, in which its objects are stored and checked.

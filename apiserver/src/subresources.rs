@@ -1,5 +1,7 @@
 //! Parts of objects that have documents of their own.
 
 pub mod binding;
+pub mod eviction;
+pub mod pod_parts;
 pub mod scale;
 pub mod token;

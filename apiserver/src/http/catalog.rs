@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use api::Resource;
 
+use super::bindings::BINDINGS;
 use crate::builtin::{Kind, Names};
 use crate::priorities;
 use crate::served::Served;
@@ -74,6 +75,7 @@ fn part(name: &'static str) -> Part {
     let (verbs, document): (&[&str], _) = match name {
         "scale" => (&["get", "patch", "update"], Some(("autoscaling", "v1", "Scale"))),
         "binding" => (&["create"], Some(("", "v1", "Binding"))),
+        "eviction" => (&["create"], Some(("policy", "v1", "Eviction"))),
         "token" => (&["create"], Some(("authentication.k8s.io", "v1", "TokenRequest"))),
         "finalize" => (&["update"], None),
         _ => (&["get", "patch", "update"], None),
@@ -112,9 +114,10 @@ pub(super) fn entries(served: &Served, with_usage: bool) -> Vec<Entry> {
         plain(SELF_SUBJECT_REVIEWS, "selfsubjectreview", &["create"]),
         plain(SELF_SUBJECT_ACCESS_REVIEWS, "selfsubjectaccessreview", &["create"]),
     ];
+    let bindings = [plain(BINDINGS, "binding", &["create"])];
     let usage = [plain(NODE_METRICS, "", &["get", "list"]), plain(POD_METRICS, "", &["get", "list"])];
     let mut entries: Vec<Entry> =
-        stored.chain(reviews).chain(usage.into_iter().filter(|_| with_usage)).collect();
+        stored.chain(bindings).chain(reviews).chain(usage.into_iter().filter(|_| with_usage)).collect();
     entries.sort_by_cached_key(|entry| {
         let Resource { group, version, plural, .. } = &entry.resource;
         let (group, version) =

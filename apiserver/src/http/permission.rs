@@ -11,9 +11,6 @@ use super::route::Action;
 use crate::builtin::BUILTINS;
 use crate::served::Served;
 
-/// Subresources that clients of Kubernetes know and this server does not have.
-const OTHER_PARTS: [&str; 2] = ["ephemeralcontainers", "eviction"];
-
 /// The request to do something at an address, whether or not there is anything.
 pub(super) fn request(served: &Served, user: &Arc<User>, action: Action, address: &Address) -> Request {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -41,7 +38,6 @@ fn resource(served: &Served, address: &Address) -> Resource {
 /// The subresource as clients know it. `*` stands for those that nobody knows.
 fn part(name: &str) -> &'static str {
     let served = BUILTINS.iter().flat_map(|kind| catalog::parts(*kind)).map(|part| part.name);
-    let known = served.chain(OTHER_PARTS);
-    let mut known = known.filter(|known| *known == name);
+    let mut known = served.filter(|known| *known == name);
     if name.is_empty() { "" } else { known.next().unwrap_or("*") }
 }

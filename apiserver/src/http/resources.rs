@@ -91,7 +91,7 @@ impl Found {
             Action::Create => {
                 let options = options::write(query, headers, "CreateOptions")?;
                 let reply = call(Verb::Create(object(headers, body, has_protobuf).await?, options)).await?;
-                if self.part() == "binding" {
+                if ["binding", "eviction"].contains(&self.part()) {
                     let nothing = (serde_json::json!({}), serde_json::Value::Null);
                     let done = reply::success(nothing.0, nothing.1, StatusCode::CREATED);
                     return view.tree(StatusCode::CREATED, &done);

@@ -11,7 +11,7 @@ use super::{Place, Registry, decode};
 use crate::admission::{self, Attributes, Findings, Operation, Options, Surroundings};
 use crate::outgoing::Outgoing;
 use crate::served::Served;
-use crate::subresources::{binding, scale, token};
+use crate::subresources::{binding, eviction, scale, token};
 
 impl Registry {
     /// Gives the server a way to webhooks and other servers; the first that is given counts.
@@ -149,6 +149,7 @@ fn about<'a>(place: &'a Place, options: Options<'a>) -> Attributes<'a> {
 fn complete(place: &Place, value: Value) -> Result<Value, Status> {
     let resource = match place.part {
         "binding" => &binding::RESOURCE,
+        "eviction" => &eviction::RESOURCE,
         "scale" => &scale::RESOURCE,
         "token" => &token::RESOURCE,
         _ => place.resource(),

@@ -42,23 +42,34 @@ enum Step {
 impl Registry {
     pub(super) async fn delete(&self, place: &Place, options: &DeleteOptions) -> Result<Reply, Status> {
         let mut findings = Findings::default();
-        let answer = self.delete_admitted(place, options, &mut findings).await?;
+        let answer = self.delete_by(place, options, Some(&mut findings)).await?;
         let warnings = warning(place, options).into_iter().chain(findings.warnings);
         Ok(Reply { answer, warnings: warnings.collect() })
     }
 
-    async fn delete_admitted(
+    /// Deletes an object when admission has agreed to that already, as a part of something else.
+    pub(crate) async fn delete_agreed(
         &self,
         place: &Place,
         options: &DeleteOptions,
-        findings: &mut Findings,
+    ) -> Result<Answer, Status> {
+        self.delete_by(place, options, None).await
+    }
+
+    async fn delete_by(
+        &self,
+        place: &Place,
+        options: &DeleteOptions,
+        mut findings: Option<&mut Findings>,
     ) -> Result<Answer, Status> {
         for _ in 0..ATTEMPTS {
             let current = self.current(place)?;
             check_preconditions(place, options, &current)?;
             let old: Value = serde_json::from_slice(current.json()).map_err(|error| place.unfit(&error))?;
-            *findings = Findings::default();
-            self.admit_deletion(place, options, &old, findings).await?;
+            if let Some(findings) = &mut findings {
+                **findings = Findings::default();
+                self.admit_deletion(place, options, &old, findings).await?;
+            }
             let step = next_step(place, &old, options, self.clock.now());
             let expected = Expected::At(current.revision());
             let write = |next| Write { key: place.store_key(), expected, next, hold: None };

@@ -4,6 +4,7 @@
 mod changes;
 mod deletion;
 mod durable;
+mod eviction;
 mod kinds;
 mod parts;
 mod plugins;

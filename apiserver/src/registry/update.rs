@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use api::backend::{Answer, Body, Patch, Reply, WriteOptions};
+use api::field::FieldError;
 use api::{Object, Resource, Revision, Status, event};
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use super::{ATTEMPTS, Place, Registry, metadata};
 use crate::admission::{Findings, Options};
 use crate::builtin::Checked;
 use crate::store::{Draft, Expected, Next, Refused, Write};
+use crate::subresources::pod_parts;
 use crate::{subresources, tree};
 
 /// The next state, decided on the state `old` was parsed from.
@@ -156,7 +158,7 @@ impl Registry {
         let mut wanted = shown.is_some().then(|| given.clone());
         let mut new = project(place, given, old)?;
         metadata::keep_identity(&mut new, old, &mut errors);
-        if place.part.is_empty() {
+        if place.part.is_empty() || pod_parts::is_one(place.part) {
             place.kind.set_defaults(&mut new);
         }
         // What others add or take away from here on is not the writer's doing.
@@ -192,7 +194,8 @@ impl Registry {
         let hold = self.allocate(place, &mut new, Some(old))?;
         // What a subresource does not change was checked when it was written, maybe by older rules.
         let checked = match place.part {
-            "status" | "finalize" => place.kind.check_part(&new, current),
+            "status" | "finalize" | "approval" => place.kind.check_part(&new, current),
+            part if pod_parts::is_one(part) => check_pod_part(place, &new, old, current),
             _ => place.kind.check_update(&new, current),
         };
         let (checked, found) = checked.map_err(|error| place.unfit(&error))?;
@@ -249,6 +252,18 @@ pub(crate) fn check_uid(resource: &Resource, uid: &str, current: &Object) -> Res
     Err(Status::conflict(resource, current.name(), &words))
 }
 
+/// Decodes the next state of a pod of which a part of the specification changed, and checks that.
+fn check_pod_part(
+    place: &Place,
+    new: &Value,
+    old: &Value,
+    current: &Object,
+) -> Result<(Checked, Vec<FieldError>), serde_json::Error> {
+    let (checked, mut errors) = place.kind.check_part(new, current)?;
+    errors.extend(pod_parts::check(place.part, new, old)?);
+    Ok((checked, errors))
+}
+
 /// The whole object with the part changed that may be changed here.
 fn project(place: &Place, given: Value, old: &Value) -> Result<Value, Status> {
     let mut given = given;
@@ -261,6 +276,13 @@ fn project(place: &Place, given: Value, old: &Value) -> Result<Value, Status> {
         "status" => with_old("status", given.get_mut("status").map(Value::take)),
         "scale" => subresources::scale::apply(&place.kind, old.clone(), &given)
             .map_err(|error| Status::invalid(&subresources::scale::RESOURCE, &place.key.name, &[error]))?,
+        "approval" => {
+            let conditions = given["status"].get("conditions").cloned();
+            let mut status = old.get("status").cloned().unwrap_or_else(|| serde_json::json!({}));
+            tree::set(&mut status, "conditions", conditions);
+            with_old("status", Some(status))
+        }
+        part if pod_parts::is_one(part) => pod_parts::project(part, &given, old),
         "finalize" => {
             let mut spec = old["spec"].clone();
             tree::set(&mut spec, "finalizers", given["spec"].get("finalizers").cloned());

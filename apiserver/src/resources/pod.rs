@@ -1,7 +1,7 @@
 //! Pods: what runs. Once made, little of a pod's specification can change.
 
 mod columns;
-mod quality;
+pub(crate) mod quality;
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ impl Builtin for Pods {
     const DEFINITION: Definition = Definition {
         short_names: &["po"],
         categories: &["all"],
-        subresources: &["status", "binding"],
+        subresources: &["status", "binding", "ephemeralcontainers", "eviction", "resize"],
         generation: &["spec"],
         fields: &[
             "spec.nodeName",
@@ -62,6 +62,13 @@ impl Builtin for Pods {
         match &pod.spec {
             Some(spec) => check_pod_spec(spec, &Path::new("spec"), errors),
             None => errors.push(FieldError::required("spec.containers", "")),
+        }
+    }
+
+    fn check_create(pod: &Pod, errors: &mut Vec<FieldError>) {
+        let given = pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_ref());
+        if given.is_some_and(|containers| !containers.is_empty()) {
+            errors.push(FieldError::forbidden("spec.ephemeralContainers", "cannot be set on create"));
         }
     }
 

@@ -7,6 +7,7 @@ pub mod amounts;
 mod containers;
 mod defaults;
 mod environment;
+mod ephemeral;
 mod probes;
 mod resolution;
 pub mod scheduling;
@@ -17,6 +18,7 @@ use api::field::FieldError;
 use k8s_openapi::api::core::v1::PodSpec;
 
 pub use defaults::{set_pod_defaults, set_source_defaults, set_spec_defaults};
+pub use ephemeral::check_ephemeral;
 
 use crate::names::{Form, NOT_NEGATIVE};
 use crate::path::Path;

@@ -179,3 +179,34 @@ async fn subresources_are_documents_of_their_own() {
     let bound = world.create("/api/v1/namespaces/default/pods/p/binding", binding).await;
     assert_eq!((bound["kind"].as_str(), bound["status"].as_str()), (Some("Status"), Some("Success")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_are_bound_and_evicted_by_documents() {
+    let world = start().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = |name: &str| json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    world.create(pods, pod("p")).await;
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"},
+        "target": {"kind": "Node", "name": "n"}});
+    let bindings = "/api/v1/namespaces/default/bindings";
+    let done = world.create(bindings, binding.clone()).await;
+    assert_eq!((done["kind"].as_str(), done["status"].as_str()), (Some("Status"), Some("Success")));
+    assert_eq!(world.get(&format!("{pods}/p")).await.value()["spec"]["nodeName"], "n");
+    let again = world.call("POST", bindings, &[], binding.to_string()).await;
+    assert_eq!(again.code, 409);
+    assert_eq!(world.call("GET", bindings, &[], Body::empty()).await.code, 405);
+    assert_eq!(
+        world.call("POST", bindings, &[], "{}").await.failure(),
+        "400 BadRequest name must be provided"
+    );
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"},
+        "deleteOptions": {"gracePeriodSeconds": 0}});
+    let evicted = world.create(&format!("{pods}/p/eviction"), eviction).await;
+    assert_eq!((evicted["status"].as_str(), evicted["code"].as_u64()), (Some("Success"), Some(201)));
+    assert_eq!(world.get(&format!("{pods}/p")).await.code, 404);
+    let listed = world.get("/api/v1").await.value();
+    let has = |name: &str| listed["resources"].as_array().unwrap().iter().any(|one| one["name"] == name);
+    assert!(
+        ["bindings", "pods/eviction", "pods/resize", "pods/ephemeralcontainers"].iter().all(|name| has(name))
+    );
+}

@@ -42,7 +42,8 @@ pub fn check(spec: &PodSpec, volumes: &BTreeSet<&str>, path: &Path<'_>, errors: 
     check_host_ports(&spec.containers, &containers_path, errors);
 }
 
-fn check_container<'a>(
+/// Checks what holds for every container; `names` are those that are taken.
+pub(super) fn check_container<'a>(
     container: &'a Container,
     volumes: &BTreeSet<&str>,
     names: &mut BTreeSet<&'a str>,
