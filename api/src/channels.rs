@@ -1,7 +1,7 @@
 //! Byte streams over one WebSocket connection, in the forms that Kubernetes' clients and nodes speak.
 //!
-//! In most forms a message is the number of its channel, then bytes of it. From the fifth version on, the message
-//! `[255, N]` says that nothing more comes on channel N. In the bare forms there is one channel, and no number.
+//! In most forms a message is the number of its channel, then bytes of it. The message `[255, N]` says that nothing more
+//! comes on channel N: clients of the fifth version say so, and nodes. In the bare forms there is one channel, and no number.
 //!
 //! Whoever uses a channel holds one end of a [`pipe`] and knows nothing of messages; [`carry`] holds the other ends. A pipe
 //! is bounded: a reader that lags holds back its writer, across the connection.
@@ -20,7 +20,8 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
 pub use merged::{CHUNK_BYTES, Merged};
 pub use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -53,14 +54,14 @@ pub struct Form {
     pub numbered: bool,
     /// Whether messages are text, their bytes in base64.
     pub base64: bool,
-    /// Whether the end of a channel is told.
+    /// Whether the end of a channel is told. It is heard in any case: clients tell it, but take none.
     pub ends: bool,
 }
 
 impl Form {
-    /// Numbered channels whose ends are told: `v5.channel.k8s.io`, and what nodes speak.
+    /// Numbered channels whose ends are told both ways, which is what nodes speak.
     pub const ENDING: Self = Self { numbered: true, base64: false, ends: true };
-    /// Numbered channels: `v4.channel.k8s.io` and those before.
+    /// Numbered channels: `v5.channel.k8s.io` and those before.
     pub const NUMBERED: Self = Self { numbered: true, base64: false, ends: false };
     /// The same as text: `v4.base64.channel.k8s.io`.
     pub const NUMBERED_TEXT: Self = Self { numbered: true, base64: true, ends: false };
@@ -159,7 +160,7 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
         let Some((number, bytes)) = read(form, bytes) else {
             continue;
         };
-        if number == END && form.ends {
+        if number == END && form.numbered {
             let ended = bytes.first().and_then(|number| channels.remove(number));
             if let Some(mut writer) = ended {
                 // Whoever read it may have gone.
@@ -215,7 +216,11 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(
         sink.send(message).await.map_err(io::Error::other)?;
     }
     match role {
-        Role::Server => sink.close().await.map_err(io::Error::other),
+        Role::Server => {
+            // Clients take an end without a code for a failure.
+            let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+            sink.send(Message::Close(Some(goodbye))).await.map_err(io::Error::other)
+        }
         // Nothing more to send is no reason to go.
         Role::Client => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! `peapod serve`: a cluster that stays, with its API over TLS.
 
 mod exposition;
-mod front;
+pub mod front;
 mod home;
 mod notify;
 

@@ -3,11 +3,13 @@
 //! Two engines implement it: [`wasm`] runs WebAssembly, [`scripted`] plays a script, for tests of whole clusters.
 
 pub mod compiled;
+pub mod console;
 pub mod scripted;
 pub mod wasm;
 
 use std::sync::Arc;
 
+use api::channels::Pipe;
 use futures::future::BoxFuture;
 
 use crate::images::Image;
@@ -16,6 +18,7 @@ use crate::logs::LogWriter;
 use crate::network::Interface;
 
 pub use crate::wasi::Mount;
+pub use console::{Commands, ExecError, Size, Terminal};
 
 /// Turns images into programs and programs into running containers.
 pub trait Engine: Send + Sync + 'static {
@@ -42,6 +45,11 @@ pub trait Container: Send + 'static {
 
     /// Ends it now, as SIGKILL does.
     fn kill(&mut self);
+
+    /// Runs commands beside its program; none where nothing but the program can run.
+    fn commands(&self) -> Option<Arc<dyn Commands>> {
+        None
+    }
 }
 
 /// Everything a container is given.
@@ -60,6 +68,8 @@ pub struct ContainerConfig {
     pub working_dir: String,
     /// The ports the container declares, in order: number and name.
     pub ports: Vec<(u16, String)>,
+    /// What it reads, if it reads anything.
+    pub stdin: Option<Pipe>,
     /// Where its output goes.
     pub stdout: LogWriter,
     /// Where its errors go.

@@ -3,6 +3,7 @@
 //! A file appears with the first byte written to it, so containers that say nothing cost nothing.
 
 mod line;
+mod listen;
 mod read;
 mod throttle;
 mod write;
@@ -10,13 +11,15 @@ mod write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use api::Clock;
-use tokio::sync::watch;
+use bytes::Bytes;
+use tokio::sync::{broadcast, watch};
 
 pub use line::{LogEntry, LogLine, LogStream};
+pub use listen::LogListener;
 pub use read::{LogFollower, tail};
 
 use throttle::Throttle;
@@ -52,7 +55,12 @@ struct Shared {
     clock: Clock,
     state: Mutex<State>,
     progress: watch::Sender<Progress>,
+    /// Made when somebody first listens: hardly anybody does.
+    heard: OnceLock<broadcast::Sender<Output>>,
 }
+
+/// Output as it is written: not in lines, and not in the form of the file.
+type Output = (LogStream, Bytes);
 
 /// What writers share. Locked for the length of one write to the file, never across an await.
 #[derive(Debug)]
@@ -96,6 +104,7 @@ impl LogFile {
             clock,
             state: Mutex::new(state),
             progress: watch::Sender::new(Progress::default()),
+            heard: OnceLock::new(),
         }))
     }
 
@@ -162,6 +171,10 @@ impl LogWriter {
         state.journal.append(&entries);
         drop(state);
         pen.shared.advance(entries.len());
+        if let Some(heard) = pen.shared.heard.get() {
+            // Nobody may listen any more.
+            let _ = heard.send((pen.stream, Bytes::copy_from_slice(bytes)));
+        }
     }
 
     /// Waits while the container is over its output rate.

@@ -10,6 +10,7 @@ pub mod machine;
 pub mod output;
 pub mod plan;
 mod post;
+mod presence;
 mod registration;
 pub mod room;
 pub mod server;
@@ -46,6 +47,7 @@ use crate::network::Network;
 use crate::volumes::{self, Source};
 use output::Output;
 use post::{Mail, Post, Postbox};
+use presence::Presence;
 use room::Rooms;
 use usage::{ContainerUsage, Usage};
 use worker::Worker;
@@ -91,6 +93,7 @@ struct Shared {
     config: NodeConfig,
     rooms: Rooms,
     output: Output,
+    presence: Presence,
     usage: Usage,
     /// When this process began to be the node.
     started: Timestamp,
@@ -111,6 +114,7 @@ impl Node {
         let shared = Arc::new(Shared {
             rooms: Rooms::new(&config.capacity),
             output: Output::default(),
+            presence: Presence::default(),
             usage: Usage::new(&config.clock),
             started: config.clock.now(),
             config,

@@ -11,6 +11,7 @@ mod relay;
 mod scenarios;
 mod serve;
 mod strangers;
+mod streams;
 mod tidy;
 mod workloads;
 

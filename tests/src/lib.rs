@@ -10,4 +10,5 @@ pub mod served;
 pub mod session;
 pub mod show;
 pub mod simulated;
+pub mod streaming;
 pub mod transcript;

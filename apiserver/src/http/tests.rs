@@ -8,6 +8,7 @@ mod logs;
 mod malformed;
 mod objects;
 mod others;
+mod streams;
 mod watching;
 
 use std::sync::Arc;

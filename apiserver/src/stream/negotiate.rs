@@ -78,7 +78,7 @@ pub struct NothingKnown {
 }
 
 const COMMANDS_WEBSOCKET: [(&str, Command); 6] = [
-    ("v5.channel.k8s.io", Command::WebSocket(Form::ENDING, Version::V5)),
+    ("v5.channel.k8s.io", Command::WebSocket(Form::NUMBERED, Version::V5)),
     ("v4.channel.k8s.io", Command::WebSocket(Form::NUMBERED, Version::V4)),
     ("v4.base64.channel.k8s.io", Command::WebSocket(Form::NUMBERED_TEXT, Version::V4)),
     ("channel.k8s.io", Command::WebSocket(Form::NUMBERED, Version::V1)),
@@ -190,7 +190,7 @@ mod tests {
             assert_eq!(command(headers, more), Ok((name, spoken)));
         };
         let both = ("sec-websocket-protocol", "v5.channel.k8s.io, v4.channel.k8s.io");
-        row(&WEBSOCKET, &[both], "v5.channel.k8s.io", Command::WebSocket(Form::ENDING, Version::V5));
+        row(&WEBSOCKET, &[both], "v5.channel.k8s.io", Command::WebSocket(Form::NUMBERED, Version::V5));
         row(&WEBSOCKET, &[], "", Command::WebSocket(Form::NUMBERED, Version::V1));
         let text = ("sec-websocket-protocol", "base64.channel.k8s.io");
         row(

@@ -7,12 +7,14 @@
 //! start 1s             the container runs after that long; `start fails WHY`
 //! serve 8080           listens there and answers each connection with the pod's name and image
 //! print WORDS          writes a line when it runs
+//! repeat               writes each line that it reads, and ends with code 0 when there are no more
 //! exit 1 after 3s      ends with that code; without `after` at once; `exit oom after 3s` as out of memory
 //! stop 2s              takes that long to end when asked to; `stop never`
 //! ```
 //!
 //! Spans are `250ms`, `3s`, `5m`, `2h`. What a script does not say takes no time and does not happen.
 
+mod commands;
 mod play;
 mod script;
 

@@ -1,10 +1,13 @@
 //! What a node answers when it is asked over HTTP, with the paths of the kubelet: logs, usage, metrics, pods, health.
 
 mod dialer;
+mod exec;
+mod forward;
 mod logs;
 mod metrics;
 mod query;
 mod summary;
+mod upgrade;
 
 use std::convert::Infallible;
 
@@ -26,6 +29,7 @@ pub use dialer::NodeDialer;
 use super::Node;
 use super::post::node_of;
 use query::Query;
+use upgrade::Aftermath;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -44,31 +48,54 @@ impl Refusal {
 
 impl Node {
     /// Answers the requests of one connection until its other end is closed.
-    pub async fn serve(&self, connection: impl AsyncRead + AsyncWrite + Unpin) {
-        let service = service_fn(async |request| Ok::<_, Infallible>(self.reply(&request)));
+    pub async fn serve(&self, connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let aftermath = Aftermath::default();
+        let service =
+            service_fn(async |mut request| Ok::<_, Infallible>(self.reply(&mut request, &aftermath)));
         let served = http1::Builder::new()
             .auto_date_header(!self.0.config.clock.is_virtual())
-            .serve_connection(TokioIo::new(connection), service);
+            .serve_connection(TokioIo::new(connection), service)
+            .with_upgrades();
         if let Err(error) = served.await {
             debug!(%error, "connection to the node ended");
         }
+        if let Some(stream) = aftermath.take() {
+            stream.await;
+        }
     }
 
-    fn reply(&self, request: &Request<Incoming>) -> Response<Body> {
-        self.answer(request).unwrap_or_else(|Refusal { code, words }| {
+    fn reply(&self, request: &mut Request<Incoming>, aftermath: &Aftermath) -> Response<Body> {
+        self.answer(request, aftermath).unwrap_or_else(|Refusal { code, words }| {
             let mut response = text("text/plain; charset=utf-8", words + "\n");
             *response.status_mut() = code;
             response
         })
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    fn answer(
+        &self,
+        request: &mut Request<Incoming>,
+        aftermath: &Aftermath,
+    ) -> Result<Response<Body>, Refusal> {
         if request.method() != Method::GET {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
         }
         let query = Query::parse(request.uri().query().unwrap_or_default());
-        let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
+        let path = request.uri().path().to_owned();
+        let path: Vec<&str> = path.split('/').skip(1).collect();
         match path[..] {
+            ["exec", namespace, pod, container] => {
+                let work = self.exec(namespace, pod, container, &query)?;
+                upgrade::accept(request, aftermath, work)
+            }
+            ["attach", namespace, pod, container] => {
+                let work = self.attach(namespace, pod, container, &query)?;
+                upgrade::accept(request, aftermath, work)
+            }
+            ["portForward", namespace, pod] => {
+                let work = self.forward(namespace, pod, &query)?;
+                upgrade::accept(request, aftermath, work)
+            }
             ["healthz"] => Ok(text("text/plain; charset=utf-8", "ok".to_owned())),
             ["pods"] => Ok(self.pods()),
             ["stats", "summary"] => Ok(json(self.summary().to_string().into())),

@@ -5,6 +5,7 @@
 mod cluster;
 mod restart;
 mod server;
+mod streams;
 mod tokens;
 
 use std::time::Duration;

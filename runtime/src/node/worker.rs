@@ -21,6 +21,7 @@ use tracing::{Instrument, debug, info_span, warn};
 use super::machine::{Action, Event, Note, PodMachine};
 use super::plan::{Former, PodPlan};
 use super::post::Mail;
+use super::presence::Stay;
 use super::room::Room;
 use super::{Shared, images};
 use crate::limits::PodLimits;
@@ -40,6 +41,8 @@ pub(super) struct Worker {
     reporter: Reporter,
     room: Option<Room>,
     interface: Option<Interface>,
+    /// Lets clients forward its ports.
+    stay: Option<Stay>,
     volumes: Option<PodVolumes>,
     /// Those its volumes show. Boxed: a pod that shows none has none.
     tokens: Option<Box<Tokens>>,
@@ -77,6 +80,7 @@ impl Worker {
             reporter,
             room: None,
             interface: None,
+            stay: None,
             volumes: None,
             tokens: None,
             limits,
@@ -240,6 +244,7 @@ impl Worker {
         let identity = PodIdentity { key: self.object.key(), uid: self.object.uid().into() };
         let interface = self.node.config.network.attach(&identity).map_err(|error| error.to_string())?;
         let address = interface.address();
+        self.stay = Some(self.node.presence.show_pod(self.object.uid(), interface.clone()));
         self.interface = Some(interface);
         Ok(address)
     }
@@ -272,6 +277,7 @@ impl Worker {
     /// Gives back everything but the logs, which people still read.
     fn release(&mut self) {
         self.places.iter_mut().for_each(Place::abandon);
+        self.stay = None;
         self.interface = None;
         self.room = None;
         self.tokens = None;

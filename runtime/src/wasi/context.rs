@@ -1,10 +1,13 @@
 //! From what a container is given to the WASI context of one instance.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use api::Clock;
+use api::channels::Pipe;
 use sha2::{Digest, Sha256};
 use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::cli::AsyncStdinStream;
 use wasmtime_wasi::random::Deterministic;
 
 use super::clocks;
@@ -22,6 +25,8 @@ pub struct Surroundings {
     pub env: Vec<(String, String)>,
     /// The working directory inside the guest; empty for none.
     pub working_dir: String,
+    /// What the first instance reads; others read nothing.
+    pub stdin: Mutex<Option<Pipe>>,
     /// Where its output goes.
     pub stdout: LogWriter,
     /// Where its errors go.
@@ -77,6 +82,10 @@ impl Surroundings {
             .max_random_size(MOST_RANDOM_BYTES)
             .allow_tcp(false)
             .allow_udp(false);
+        let stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stdin) = stdin {
+            builder.stdin(AsyncStdinStream::new(stdin));
+        }
         self.enter_working_dir(&mut builder);
         clocks::set(&mut builder, &self.clock);
         if self.clock.is_virtual() {

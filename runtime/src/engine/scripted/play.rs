@@ -4,19 +4,23 @@ use std::future::pending;
 use std::sync::Arc;
 
 use api::Clock;
+use api::channels::Pipe;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::commands::Programs;
 use super::script::{Outcome, Script, Stop};
-use crate::engine::{Container, ContainerConfig, Exit, ExitReason, StartError};
+use crate::engine::{Commands, Container, ContainerConfig, Exit, ExitReason, StartError};
+use crate::logs::LogWriter;
 use crate::network::{Listener, Stream};
 
 /// A scripted container. Its tasks end with it.
 pub(super) struct Player {
     order: watch::Sender<Order>,
+    programs: Programs,
     progress: watch::Receiver<Progress>,
     _tasks: JoinSet<()>,
 }
@@ -45,10 +49,11 @@ impl Player {
     pub(super) fn start(script: Arc<Script>, clock: Clock, image: String, config: ContainerConfig) -> Self {
         let (order, orders) = watch::channel(Order::Run);
         let (report, progress) = watch::channel(Progress::Starting);
+        let programs = Programs::new(clock.clone());
         let stage = Stage { script, clock, image, config, orders };
         let mut tasks = JoinSet::new();
         tasks.spawn(stage.play(report));
-        Self { order, progress, _tasks: tasks }
+        Self { order, programs, progress, _tasks: tasks }
     }
 
     fn order(&self, order: Order) {
@@ -89,6 +94,10 @@ impl Container for Player {
 
     fn kill(&mut self) {
         self.order(Order::Kill);
+    }
+
+    fn commands(&self) -> Option<Arc<dyn Commands>> {
+        Some(Arc::new(self.programs.clone()))
     }
 }
 
@@ -147,6 +156,7 @@ impl Stage {
                 Some(code) => exit(code, ExitReason::Error),
             }
         };
+        let repeated = repeat(self.config.stdin.take().filter(|_| self.script.repeat), &self.config.stdout);
         let mut orders = self.orders.clone();
         let asked = async {
             let order =
@@ -168,8 +178,20 @@ impl Stage {
         };
         tokio::select! { biased;
             exit = own => exit,
+            () = repeated => exit(0, ExitReason::Completed),
             exit = asked => exit,
         }
+    }
+}
+
+/// Writes what is read until there is no more; never ends if there is nothing to read from.
+async fn repeat(stdin: Option<Pipe>, stdout: &LogWriter) {
+    let Some(mut stdin) = stdin else {
+        return pending().await;
+    };
+    let mut buffer = [0; 1024];
+    while let Ok(read @ 1..) = stdin.read(&mut buffer).await {
+        stdout.write(&buffer[..read]);
     }
 }
 

@@ -11,6 +11,7 @@ pub struct Script {
     pub(super) start: Outcome,
     pub(super) serve: Vec<u16>,
     pub(super) print: Vec<String>,
+    pub(super) repeat: bool,
     pub(super) exit: Option<PlannedExit>,
     pub(super) stop: Stop,
 }
@@ -73,7 +74,7 @@ impl ScriptError {
 }
 
 const FORMS: &str = "expected prepare SPAN, prepare fails WHY, start SPAN, start fails WHY, serve PORT, print WORDS, \
-    exit CODE, exit CODE after SPAN, exit oom after SPAN, stop SPAN or stop never";
+    repeat, exit CODE, exit CODE after SPAN, exit oom after SPAN, stop SPAN or stop never";
 
 impl FromStr for Script {
     type Err = ScriptError;
@@ -95,6 +96,7 @@ impl Script {
             "start" => self.start = outcome(rest)?,
             "serve" => self.serve.push(rest.parse().ok()?),
             "print" => self.print.push(rest.to_owned()),
+            "repeat" if rest.is_empty() => self.repeat = true,
             "exit" => self.exit = Some(exit(rest)?),
             "stop" if rest == "never" => self.stop = Stop::Never,
             "stop" => self.stop = Stop::After(span(rest)?),
@@ -123,7 +125,7 @@ fn exit(text: &str) -> Option<PlannedExit> {
     Some(PlannedExit { code, after })
 }
 
-fn span(text: &str) -> Option<Duration> {
+pub(super) fn span(text: &str) -> Option<Duration> {
     let letters = text.find(|character: char| !character.is_ascii_digit())?;
     let (number, unit) = text.split_at(letters);
     let number: u64 = number.parse().ok()?;

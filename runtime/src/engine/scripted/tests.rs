@@ -46,6 +46,7 @@ impl Trial {
             mounts: vec![],
             working_dir: String::new(),
             ports: vec![],
+            stdin: None,
             stdout: self.log.writer(LogStream::Stdout),
             stderr: self.log.writer(LogStream::Stderr),
             interface: self.interface.clone(),

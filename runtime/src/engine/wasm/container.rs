@@ -6,7 +6,7 @@
 //! ```
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures::future::{BoxFuture, Either, select};
 use tokio::sync::watch;
@@ -95,6 +95,7 @@ fn surroundings(shared: &Shared, config: ContainerConfig) -> Result<Surroundings
         args: config.args,
         env: config.env,
         working_dir: config.working_dir,
+        stdin: Mutex::new(config.stdin),
         stdout: config.stdout,
         stderr: config.stderr,
         interface: config.interface,

@@ -24,6 +24,12 @@ impl Query {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// Every value of that name.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        let found = self.0.iter().filter(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).collect()
+    }
+
     pub(super) fn is_on(&self, name: &str) -> bool {
         matches!(self.get(name), Some("true" | "1"))
     }

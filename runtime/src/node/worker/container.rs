@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use api::channels::pipe;
 use api::quantity::Quantity;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod, ResourceRequirements};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tracing::debug;
 
 use super::Worker;
@@ -18,6 +19,7 @@ use crate::logs::{LogFile, LogStream};
 use crate::node::env::{self, Surroundings, environment};
 use crate::node::machine::{Attempt, Event, ImageFailure, StartFailure};
 use crate::node::output::{ContainerLog, Output};
+use crate::node::presence::{Input, Reachable, Stay};
 use crate::node::usage::{Counted, Spender};
 use crate::volumes::VolumeError;
 
@@ -30,8 +32,19 @@ pub(super) struct Place {
     orders: watch::Sender<Step>,
     /// What it uses is counted as long as it lives.
     counted: Option<Counted>,
+    /// How it is reached once it runs.
+    reached: Option<Reached>,
     /// The numbers of the logs kept: of this run and of the one before.
     logs: Vec<u64>,
+}
+
+/// How clients come to a container.
+enum Reached {
+    /// It has not started yet.
+    Soon(Box<dyn FnOnce() -> Stay + Send>),
+    Now {
+        _stay: Stay,
+    },
 }
 
 struct Prepared {
@@ -90,6 +103,7 @@ impl Place {
         self.doing = None;
         self.program = None;
         self.counted = None;
+        self.reached = None;
     }
 
     pub(super) fn order(&self, step: Step) {
@@ -104,6 +118,7 @@ impl Place {
         self.doing = None;
         if matches!(news, News::Started(Err(_)) | News::Exited(_)) {
             self.counted = None;
+            self.reached = None;
         }
         Poll::Ready(news)
     }
@@ -121,6 +136,10 @@ impl Place {
                 Event::Prepared(index, self.attempt, Err(failure))
             }
             News::Started(Ok(container)) => {
+                self.reached = match self.reached.take() {
+                    Some(Reached::Soon(show)) => Some(Reached::Now { _stay: show() }),
+                    reached => reached,
+                };
                 self.watch(container);
                 Event::Started(index, self.attempt, Ok(()))
             }
@@ -175,14 +194,26 @@ impl Worker {
         let Some(prepared) = self.places[index].program.take() else {
             return failed(StartFailure::Create("the image is not ready".to_owned()));
         };
-        let (config, log) = match self.configure(index, run, &prepared.image) {
+        let (mut config, log) = match self.configure(index, run, &prepared.image) {
             Ok(configured) => configured,
             Err(failure) => return failed(failure),
         };
+        let name = config.name.clone();
+        let (stdin, tty) = self.input(index);
+        let stdin = stdin.map(|once| {
+            let (near, far) = pipe();
+            config.stdin = Some(far);
+            Input { pipe: Arc::new(Mutex::new(Some(near))), once }
+        });
         let spender = Spender::new(&config, self.object.uid(), &log.file, self.now());
         match prepared.program.start(config) {
             Ok(container) => {
                 self.places[index].counted = Some(self.node.usage.count(self.object.key(), spender, run > 0));
+                let reachable =
+                    Reachable { commands: container.commands(), log: log.file.clone(), stdin, tty };
+                let (presence, uid) = (self.node.presence.clone(), self.object.uid().to_owned());
+                let show = move || presence.show(&uid, &name, reachable);
+                self.places[index].reached = Some(Reached::Soon(Box::new(show)));
                 let number = self.node.output.add(log);
                 let place = &mut self.places[index];
                 place.keep_log(number, &self.node.output);
@@ -191,6 +222,15 @@ impl Worker {
             }
             Err(error) => failed(StartFailure::Create(error.to_string())),
         }
+    }
+
+    /// Whether a container has an input, and if so, whether it ends with the first who writes to it; and whether it is
+    /// promised a terminal.
+    fn input(&self, index: usize) -> (Option<bool>, bool) {
+        let spec = self.pod().spec.as_ref().and_then(|spec| spec.containers.get(index));
+        let is_on = |field: fn(&ContainerSpec) -> Option<bool>| spec.and_then(field).unwrap_or(false);
+        let has_input = is_on(|spec| spec.stdin);
+        (has_input.then(|| is_on(|spec| spec.stdin_once)), is_on(|spec| spec.tty))
     }
 
     fn configure(
@@ -233,6 +273,7 @@ impl Worker {
             mounts: mounts.collect(),
             working_dir: spec.working_dir.clone().unwrap_or_default(),
             ports: ports.collect(),
+            stdin: None,
             stdout: log.file.writer(LogStream::Stdout),
             stderr: log.file.writer(LogStream::Stderr),
             interface: interface.clone(),

@@ -155,6 +155,7 @@ impl Given {
             mounts: self.mounts.clone(),
             working_dir: String::new(),
             ports: Vec::new(),
+            stdin: None,
             stdout: self.log.writer(LogStream::Stdout),
             stderr: self.log.writer(LogStream::Stderr),
             interface: self.interface.clone(),
