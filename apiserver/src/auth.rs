@@ -7,8 +7,9 @@ mod jwt;
 mod standard;
 pub mod tokens;
 
-use api::Status;
 use api::backend::{Request, User};
+use api::{Key, Resource, Status};
+use serde_json::{Value, json};
 
 pub use authenticate::{Authenticator, Until};
 pub use certificate::Certified;
@@ -33,4 +34,15 @@ pub trait Authorizer: Send + Sync {
 
     /// The same for a path that is no resource, such as `/metrics`; `verb` is `get` or `post`.
     fn authorize_path(&self, user: &User, verb: &str, path: &str) -> Result<(), Status>;
+
+    /// Whether the user may act as another: a user, a group, or a service account.
+    fn authorize_impersonation(&self, user: &User, other: &Resource, key: &Key) -> Result<(), Status> {
+        standard::authorize_impersonation(user, other, key)
+    }
+
+    /// Everything a user may do in a namespace, as the status of a review says it.
+    fn rules(&self, _user: &User, _namespace: &str) -> Value {
+        json!({"resourceRules": [], "nonResourceRules": [], "incomplete": true,
+            "evaluationError": "the authorizer does not list rules"})
+    }
 }

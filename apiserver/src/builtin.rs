@@ -183,6 +183,12 @@ pub trait Builtin: Send + Sync + 'static {
     /// Keeps what the user may not change, without a word, and fills in what the server chose before.
     fn prepare_update(_new: &mut Value, _old: &Value) {}
 
+    /// Notes in an object of which only a subresource changed what the server has to say about it.
+    fn prepare_part(_part: &str, _new: &mut Value, _old: &Value, _now: Timestamp) {}
+
+    /// What holds between two states of which only a subresource changed.
+    fn check_part_update(_part: &str, _new: &Value, _old: &Value, _errors: &mut Vec<FieldError>) {}
+
     /// Marks an object that begins to terminate.
     fn prepare_delete(_object: &mut Value) {}
 

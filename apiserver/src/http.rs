@@ -17,6 +17,7 @@ mod encode;
 mod exec;
 mod forward;
 mod health;
+mod impersonation;
 mod list;
 mod log;
 mod metrics;
@@ -55,8 +56,7 @@ use axum::extract::State;
 use axum::response::Response;
 use futures::future::BoxFuture;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
-    HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
 };
 use http::{HeaderMap, Method, Request, Version};
 use tokio::sync::watch as signal;
@@ -269,7 +269,7 @@ impl Call {
 
     async fn carry_out(self, server: &Server, notes: &mut Notes) -> Result<Response, Status> {
         let user = self.user.clone().ok_or_else(|| Status::new(Reason::Unauthorized, "Unauthorized"))?;
-        refuse_impersonation(&user, &self.headers)?;
+        let user = impersonation::user_of(&*server.api.authorizer, &user, &self.headers)?;
         // What is wrong with it is told to those who may ask at all.
         let asked = self.query.timeout();
         let limit = *asked.as_ref().unwrap_or(&None);
@@ -311,7 +311,10 @@ impl Call {
         }
         if reviews::is_at(&address) {
             let _running = server.api.metrics.running(true);
-            let answer = reviews::answer(server, user, &address, action?, &self.headers, self.body);
+            let Self { query, headers, body, .. } = self;
+            let (address, action) = (&address, action?);
+            let asked = reviews::Asked { user, address, action, query: &query, headers: &headers, body };
+            let answer = reviews::answer(server, asked);
             return in_time(server, limit, answer).await;
         }
         let found = found?;
@@ -347,20 +350,6 @@ impl Call {
             part => exec::answer(server, part, &query, asked).await,
         }
     }
-}
-
-/// Who asks to be somebody else is refused, as nobody can be yet: taken for the user of the request, they might do what
-/// that somebody may not.
-fn refuse_impersonation(user: &User, headers: &HeaderMap) -> Result<(), Status> {
-    let is_asked = |(name, value): (&HeaderName, &HeaderValue)| {
-        name.as_str().starts_with("impersonate-") && !value.is_empty()
-    };
-    if !headers.iter().any(is_asked) {
-        return Ok(());
-    }
-    let words = format!("User {:?} cannot impersonate: this server does not support it", user.name);
-    // Clients show no words of a refusal without details.
-    Err(Status { details: Some(Box::default()), ..Status::new(Reason::Forbidden, words) })
 }
 
 /// The answer, unless it takes longer than it may.

@@ -3,7 +3,8 @@
 use api::backend::{Request, User, Verb};
 use api::resource::NAMESPACES;
 use api::status::{Details, Reason};
-use api::{Resource, Status};
+use api::{Key, Resource, Status};
+use serde_json::{Value, json};
 
 use super::{AUTHENTICATED, Authorizer, MASTERS};
 
@@ -26,7 +27,34 @@ const ABOUT_ONESELF: [(&str, &str); 3] = [
     ("authorization.k8s.io", "selfsubjectrulesreviews"),
 ];
 
+/// The rules of those who may do everything.
+fn everything() -> Value {
+    json!({
+        "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+        "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+        "incomplete": false,
+    })
+}
+
 impl Authorizer for Standard {
+    fn rules(&self, user: &User, _namespace: &str) -> Value {
+        if is_in(user, MASTERS) {
+            return everything();
+        }
+        let mut urls: Vec<String> =
+            HEALTH.iter().flat_map(|path| [format!("/{path}"), format!("/{path}/*")]).collect();
+        let mut resources = Vec::new();
+        if is_in(user, AUTHENTICATED) {
+            urls.extend(["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"].map(str::to_owned));
+            let own = ABOUT_ONESELF.iter().map(
+                |(group, plural)| json!({"verbs": ["create"], "apiGroups": [group], "resources": [plural]}),
+            );
+            resources.extend(own);
+        }
+        let others = [json!({"verbs": ["get"], "nonResourceURLs": urls})];
+        json!({"resourceRules": resources, "nonResourceRules": others, "incomplete": false})
+    }
+
     fn authorize(&self, request: &Request) -> Result<(), Status> {
         let user = &request.user;
         if is_in(user, MASTERS) || is_in(user, AUTHENTICATED) && is_about_oneself(request) {
@@ -46,7 +74,29 @@ impl Authorizer for Standard {
     }
 }
 
+/// Lets the masters act as anybody.
+pub(super) fn authorize_impersonation(user: &User, other: &Resource, key: &Key) -> Result<(), Status> {
+    if is_in(user, MASTERS) {
+        return Ok(());
+    }
+    let Resource { group, plural, .. } = other;
+    let words = format!(
+        "User {:?} cannot impersonate resource {plural:?} in API group {group:?} {}",
+        user.name,
+        scope(&key.namespace)
+    );
+    Err(Status::forbidden(other, &key.name, &words))
+}
+
 impl Authorizer for AlwaysAllow {
+    fn authorize_impersonation(&self, _user: &User, _other: &Resource, _key: &Key) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn rules(&self, _user: &User, _namespace: &str) -> Value {
+        everything()
+    }
+
     fn authorize(&self, _request: &Request) -> Result<(), Status> {
         Ok(())
     }
@@ -82,6 +132,13 @@ fn is_discovery(path: &str) -> bool {
     )
 }
 
+fn scope(namespace: &str) -> String {
+    match namespace {
+        "" => "at the cluster scope".to_owned(),
+        namespace => format!("in the namespace {namespace:?}"),
+    }
+}
+
 fn forbidden(request: &Request) -> Status {
     let Request { user, resource, key, subresource, verb } = request;
     let Resource { group, plural, .. } = resource;
@@ -91,10 +148,7 @@ fn forbidden(request: &Request) -> Status {
     };
     // A namespace is in itself.
     let namespace = if *resource == NAMESPACES { &key.name } else { &key.namespace };
-    let scope = match &**namespace {
-        "" => "at the cluster scope".to_owned(),
-        namespace => format!("in the namespace {namespace:?}"),
-    };
+    let scope = scope(namespace);
     let words = format!(
         "User {:?} cannot {} resource {part:?} in API group {group:?} {scope}",
         user.name,
@@ -108,10 +162,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use api::Key;
     use api::backend::{Body, ListOptions, WriteOptions};
     use api::resource::{DEPLOYMENTS, NODES, PODS};
-    use serde_json::json;
 
     use super::*;
 

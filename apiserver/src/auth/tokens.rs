@@ -133,27 +133,51 @@ impl Tokens {
 
     /// The same, with the time at which it ends.
     pub fn verify_until(&self, token: &str, store: &Store) -> Result<(Arc<User>, Timestamp), Rejected> {
+        let verified = self.verify_for(token, |own| own == ISSUER, store)?;
+        let end = Timestamp::from_second(verified.claims.expires).unwrap_or(Timestamp::MAX);
+        Ok((Arc::clone(&verified.user), end))
+    }
+
+    /// Whose token this is, if it is good now for one of these audiences, and for which. No audience is this server.
+    pub fn review(
+        &self,
+        token: &str,
+        audiences: &[String],
+        store: &Store,
+    ) -> Result<(Arc<User>, Vec<String>), Rejected> {
+        let this = [ISSUER.to_owned()];
+        let wanted = if audiences.is_empty() { &this } else { audiences };
+        let verified = self.verify_for(token, |own| wanted.iter().any(|wanted| wanted == own), store)?;
+        let good_for = wanted.iter().filter(|wanted| verified.claims.audiences.contains(wanted));
+        Ok((Arc::clone(&verified.user), good_for.cloned().collect()))
+    }
+
+    fn verify_for(
+        &self,
+        token: &str,
+        is_wanted: impl Fn(&str) -> bool,
+        store: &Store,
+    ) -> Result<Arc<Verified>, Rejected> {
         let verified = self.verified.get_or_insert(token, || {
             let claims: Claims = self.signer.verify(token)?;
             let user = user(&claims).ok_or(Rejected::NoAccount)?;
             Ok(Verified { claims, user: Arc::new(user) })
         })?;
-        let Verified { claims, user } = &*verified;
+        let claims = &verified.claims;
         let now = self.clock.now();
-        check(claims, now)?;
+        check(claims, is_wanted, now)?;
         for (resource, key, uid) in claims.private.objects() {
             if !lives(store, &resource, &key, uid, now) {
                 return Err(Rejected::Gone(format!("{resource} {key}")));
             }
         }
-        let end = Timestamp::from_second(claims.expires).unwrap_or(Timestamp::MAX);
-        Ok((Arc::clone(user), end))
+        Ok(verified)
     }
 }
 
-fn check(claims: &Claims, now: Timestamp) -> Result<(), Rejected> {
+fn check(claims: &Claims, is_wanted: impl Fn(&str) -> bool, now: Timestamp) -> Result<(), Rejected> {
     let now = now.as_second();
-    if claims.issuer != ISSUER || !claims.audiences.iter().any(|audience| audience == ISSUER) {
+    if claims.issuer != ISSUER || !claims.audiences.iter().any(|audience| is_wanted(audience)) {
         return Err(Rejected::OtherAudience);
     }
     match () {

@@ -82,6 +82,10 @@ pub trait Kind: Send + Sync {
     fn prepare_create_by(&self, _object: &mut Value, _user: &User) {}
     /// See [`Builtin::prepare_update`].
     fn prepare_update(&self, new: &mut Value, old: &Value);
+    /// See [`Builtin::prepare_part`].
+    fn prepare_part(&self, _part: &str, _new: &mut Value, _old: &Value, _now: Timestamp) {}
+    /// See [`Builtin::check_part_update`].
+    fn check_part_update(&self, _part: &str, _new: &Value, _old: &Value, _errors: &mut Vec<FieldError>) {}
     /// See [`Builtin::prepare_delete`].
     fn prepare_delete(&self, object: &mut Value);
     /// See [`Builtin::is_held`].
@@ -138,6 +142,14 @@ impl<B: Builtin> Kind for Erased<B> {
 
     fn prepare_update(&self, new: &mut Value, old: &Value) {
         B::prepare_update(new, old);
+    }
+
+    fn prepare_part(&self, part: &str, new: &mut Value, old: &Value, now: Timestamp) {
+        B::prepare_part(part, new, old, now);
+    }
+
+    fn check_part_update(&self, part: &str, new: &Value, old: &Value, errors: &mut Vec<FieldError>) {
+        B::check_part_update(part, new, old, errors);
     }
 
     fn prepare_delete(&self, object: &mut Value) {

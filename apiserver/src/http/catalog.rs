@@ -91,9 +91,36 @@ pub(super) const POD_METRICS: Resource =
 /// Who one is.
 pub(super) const SELF_SUBJECT_REVIEWS: Resource =
     Resource::new("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", false);
+/// Whose token something is.
+pub(super) const TOKEN_REVIEWS: Resource =
+    Resource::new("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false);
 /// What one may do.
 pub(super) const SELF_SUBJECT_ACCESS_REVIEWS: Resource =
     Resource::new("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", false);
+/// Everything one may do.
+pub(super) const SELF_SUBJECT_RULES_REVIEWS: Resource =
+    Resource::new("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", false);
+/// What somebody may do.
+pub(super) const SUBJECT_ACCESS_REVIEWS: Resource =
+    Resource::new("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", false);
+/// What somebody may do in a namespace.
+pub(super) const LOCAL_SUBJECT_ACCESS_REVIEWS: Resource = Resource::new(
+    "authorization.k8s.io",
+    "v1",
+    "localsubjectaccessreviews",
+    "LocalSubjectAccessReview",
+    true,
+);
+
+/// The questions about users, each with its name for one.
+pub(super) static REVIEWS: [(Resource, &str); 6] = [
+    (SELF_SUBJECT_REVIEWS, "selfsubjectreview"),
+    (TOKEN_REVIEWS, "tokenreview"),
+    (SELF_SUBJECT_ACCESS_REVIEWS, "selfsubjectaccessreview"),
+    (SELF_SUBJECT_RULES_REVIEWS, "selfsubjectrulesreview"),
+    (SUBJECT_ACCESS_REVIEWS, "subjectaccessreview"),
+    (LOCAL_SUBJECT_ACCESS_REVIEWS, "localsubjectaccessreview"),
+];
 
 /// Everything that is served: groups in the order in which clients prefer them, and resources by their names, which is
 /// how `kubectl get all` lists them.
@@ -110,11 +137,8 @@ pub(super) fn entries(served: &Served, with_usage: bool) -> Vec<Entry> {
         verbs,
         parts: Vec::new(),
     };
-    let reviews = [
-        plain(SELF_SUBJECT_REVIEWS, "selfsubjectreview", &["create"]),
-        plain(SELF_SUBJECT_ACCESS_REVIEWS, "selfsubjectaccessreview", &["create"]),
-    ];
     let bindings = [plain(BINDINGS, "binding", &["create"])];
+    let reviews = REVIEWS.iter().map(|(resource, singular)| plain(resource.clone(), singular, &["create"]));
     let usage = [plain(NODE_METRICS, "", &["get", "list"]), plain(POD_METRICS, "", &["get", "list"])];
     let mut entries: Vec<Entry> =
         stored.chain(bindings).chain(reviews).chain(usage.into_iter().filter(|_| with_usage)).collect();
@@ -125,4 +149,75 @@ pub(super) fn entries(served: &Served, with_usage: bool) -> Vec<Entry> {
         (Reverse(group), version.0, Reverse(version.1), plural.clone())
     });
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fmt::Write;
+    use std::{env, fs};
+
+    use super::*;
+
+    /// Everything that is served, as people read it.
+    fn document() -> String {
+        let mut text = "# What the API serves\n\nWritten from the catalog by a test of `apiserver/src/http/catalog.rs`; \
+                        `UPDATE=1` writes it anew. Versions that old manifests have are kept in the form of the first \
+                        version of their kind.\n\n| group/version | kind | resource | verbs | subresources |\n\
+                        |---|---|---|---|---|\n"
+            .to_owned();
+        for entry in entries(&Served::builtin(), true) {
+            let Entry { resource, names, verbs, parts } = entry;
+            let short = match &names.short_names[..] {
+                [] => String::new(),
+                short => format!(" ({})", short.join(", ")),
+            };
+            let verbs = match verbs {
+                verbs if verbs == STORED => "all".to_owned(),
+                verbs => verbs.join(", "),
+            };
+            let parts: Vec<&str> = parts.iter().map(|part| part.name).collect();
+            let version = resource.api_version();
+            let Resource { kind, plural, .. } = &resource;
+            writeln!(text, "| {version} | {kind} | {plural}{short} | {verbs} | {} |", parts.join(", "))
+                .unwrap();
+        }
+        writeln!(text, "\n\"all\" is: {}.", STORED.join(", ")).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_document_tells_everything_that_is_served() {
+        const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/kubernetes.md");
+        let document = document();
+        if env::var_os("UPDATE").is_some() {
+            fs::write(PATH, &document).unwrap();
+        }
+        let kept = fs::read_to_string(PATH).unwrap_or_default();
+        assert!(
+            kept == document,
+            "docs/kubernetes.md is out of date; run this test with UPDATE=1, then read the difference"
+        );
+    }
+
+    #[test]
+    fn short_names_mean_one_kind_each_where_clients_look_first() {
+        let mut seen: Vec<(String, Resource)> = Vec::new();
+        for entry in entries(&Served::builtin(), true) {
+            for short in &entry.names.short_names {
+                let other = seen.iter().find(|(known, _)| known == &short.to_string());
+                let is_same = |other: &Resource| other.kind == entry.resource.kind;
+                assert!(other.is_none_or(|(_, other)| is_same(other)), "{short}");
+                seen.push((short.to_string(), entry.resource.clone()));
+            }
+        }
+        let first = |plural: &str| {
+            let entries = entries(&Served::builtin(), true);
+            entries.iter().find(|entry| entry.resource.plural == plural).unwrap().resource.api_version()
+        };
+        assert_eq!(first("deployments"), "apps/v1");
+        assert_eq!(first("ingresses"), "networking.k8s.io/v1");
+        assert_eq!(first("events"), "v1");
+        assert_eq!(first("horizontalpodautoscalers"), "autoscaling/v2");
+    }
 }

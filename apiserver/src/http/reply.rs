@@ -119,8 +119,7 @@ impl View {
 
     /// Something of the schema that is not stored, such as a Status.
     pub fn tree(&self, code: StatusCode, tree: &Value) -> Result<Response, Status> {
-        let encoding = self.wanted.encoding;
-        Ok(with_type(code, encoding.media_type(), encoding.tree(tree)?.into()))
+        encoded(code, self.wanted.encoding, tree)
     }
 
     /// The metadata of one was asked for where there are many, or the other way round.
@@ -131,6 +130,11 @@ impl View {
             format!("you requested {asked}, but the requested object is {is} (*{package}.{kind}{suffix})");
         Status::new(Reason::NotAcceptable, words)
     }
+}
+
+/// Something of the schema that is not stored, in this encoding.
+pub(super) fn encoded(code: StatusCode, encoding: Encoding, tree: &Value) -> Result<Response, Status> {
+    Ok(with_type(code, encoding.media_type(), encoding.tree(tree)?.into()))
 }
 
 /// The kinds of which a DELETE answers the last state; of the others it only says that they are gone. Clients with types

@@ -174,6 +174,9 @@ impl Registry {
             // What preparing took away may have a default again.
             place.kind.set_defaults(&mut new);
         }
+        if !place.part.is_empty() {
+            place.kind.prepare_part(place.part, &mut new, old, self.clock.now());
+        }
         metadata::count_generation(&mut new, old, &*place.kind);
         let finished = metadata::is_terminating(&new)
             && metadata::finalizers(&new).next().is_none()
@@ -202,6 +205,9 @@ impl Registry {
         metadata::check(&checked.metadata, definition, &mut errors);
         metadata::check_finalizers_stay(&new, old, &mut errors);
         errors.extend(found);
+        if !place.part.is_empty() {
+            place.kind.check_part_update(place.part, &new, old, &mut errors);
+        }
         if !errors.is_empty() {
             return Err(Status::invalid(place.resource(), &place.key.name, &errors));
         }

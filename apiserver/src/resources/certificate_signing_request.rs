@@ -1,6 +1,7 @@
 //! CertificateSigningRequests: asked for by those who need a certificate, approved by people, signed by a signer.
 
 mod check;
+mod decision;
 mod request;
 
 use std::borrow::Cow;
@@ -56,6 +57,14 @@ impl Builtin for CertificateSigningRequests {
     /// What was asked for stays: an approval was given to it.
     fn prepare_update(new: &mut Value, old: &Value) {
         tree::set(new, "spec", old.get("spec").cloned());
+    }
+
+    fn prepare_part(_part: &str, new: &mut Value, old: &Value, now: Timestamp) {
+        decision::date(new, old, now);
+    }
+
+    fn check_part_update(part: &str, new: &Value, old: &Value, errors: &mut Vec<FieldError>) {
+        decision::check(part, new, old, errors);
     }
 
     fn check(request: &CertificateSigningRequest, errors: &mut Vec<FieldError>) {

@@ -88,18 +88,72 @@ impl futures::Stream for NeverRead {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_taken_for_somebody_else() {
-    let world = start().await;
+async fn who_acts_as_somebody_else_may_do_what_that_somebody_may() {
+    let mut world = start().await;
     let path = "/api/v1/namespaces/default/secrets";
-    for header in ["Impersonate-User", "impersonate-group", "Impersonate-Uid", "Impersonate-Extra-Scopes"] {
-        let refused = world.call("GET", path, &[(header, "jane")], Body::empty()).await;
-        let words =
-            r#"403 Forbidden User "system:peapod:test" cannot impersonate: this server does not support it"#;
-        assert_eq!(refused.failure(), words, "{header}");
-        assert_eq!(refused.value()["details"], json!({}), "without, kubectl says only `unknown`");
-    }
-    assert_eq!(world.call("GET", path, &[("impersonate-user", "")], Body::empty()).await.code, 200);
-    assert_eq!(world.call("GET", "/healthz", &[("impersonate-user", "jane")], Body::empty()).await.code, 403);
+    let jane = [("impersonate-user", "jane")];
+    let refused = world.call("GET", path, &jane, Body::empty()).await.failure();
+    assert!(refused.contains(r#"User "jane" cannot list resource "secrets""#), "{refused}");
+    let master = [("impersonate-user", "jane"), ("impersonate-group", "system:masters")];
+    assert_eq!(world.call("GET", path, &master, Body::empty()).await.code, 200);
+    let reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let review = world.call("POST", reviews, &jane, "{}").await.value();
+    let expected = json!({"username": "jane", "groups": ["system:authenticated"]});
+    assert_eq!(review["status"]["userInfo"], expected);
+    world.user =
+        Some(Arc::new(User { name: "eve".to_owned(), groups: vec!["system:authenticated".to_owned()] }));
+    let refused = world.call("GET", "/healthz", &jane, Body::empty()).await.failure();
+    assert_eq!(
+        refused,
+        r#"403 Forbidden users "jane" is forbidden: User "eve" cannot impersonate resource "users" in API group "" at the cluster scope"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_about_others_are_answered_to_those_who_may_ask() {
+    let mut world = start().await;
+    let base = "/apis/authorization.k8s.io/v1";
+    let path = format!("{base}/subjectaccessreviews");
+    let asked = |user: &str, groups: Value| json!({"spec": {"user": user, "groups": groups, "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "a"}}});
+    let review = world.create(&path, asked("jane", json!([]))).await;
+    assert_eq!(
+        (&review["status"]["allowed"], &review["kind"]),
+        (&json!(false), &json!("SubjectAccessReview"))
+    );
+    let masters = json!(["system:masters"]);
+    assert_eq!(world.create(&path, asked("jane", masters.clone())).await["status"], json!({"allowed": true}));
+    let nobody = world.call("POST", &path, &[], asked("", json!([])).to_string()).await.failure();
+    assert!(
+        nobody.ends_with(r#"spec.user: Invalid value: "": at least one of user or group must be specified"#)
+    );
+    let local = |namespace: &str| format!("{base}/namespaces/{namespace}/localsubjectaccessreviews");
+    assert_eq!(world.create(&local("a"), asked("jane", masters)).await["status"]["allowed"], true);
+    let elsewhere =
+        world.call("POST", &local("b"), &[], asked("jane", json!([])).to_string()).await.failure();
+    assert!(elsewhere.contains("spec.resourceAttributes.namespace: Invalid value"), "{elsewhere}");
+    assert_eq!(world.call("POST", &format!("{base}/localsubjectaccessreviews"), &[], "{}").await.code, 404);
+    let tokens = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let review = world.create(tokens, json!({"spec": {"token": "nonsense"}})).await;
+    assert_eq!(review["status"]["user"], json!({}));
+    assert!(review["status"]["error"].as_str().unwrap().contains("invalid bearer token"));
+    let empty = world.call("POST", tokens, &[], json!({"spec": {}}).to_string()).await.failure();
+    assert!(empty.ends_with("token is required for TokenReview in authentication"), "{empty}");
+    let rules = format!("{base}/selfsubjectrulesreviews");
+    let all = world.create(&rules, json!({"spec": {"namespace": "default"}})).await;
+    assert_eq!(
+        all["status"]["resourceRules"],
+        json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}])
+    );
+    world.user =
+        Some(Arc::new(User { name: "eve".to_owned(), groups: vec!["system:authenticated".to_owned()] }));
+    let own = world.create(&rules, json!({"spec": {"namespace": "default"}})).await;
+    assert_eq!(own["status"]["resourceRules"].as_array().unwrap().len(), 3);
+    assert_eq!(world.call("POST", &path, &[], "{}").await.code, 403);
+    // A question can be answered in protobuf too, for those who ask in it.
+    let accept = [("accept", "application/vnd.kubernetes.protobuf"), ("content-type", "application/json")];
+    let answer = world.call("POST", &rules, &accept, json!({"spec": {"namespace": "a"}}).to_string()).await;
+    assert_eq!((answer.code, answer.header("content-type")), (201, "application/vnd.kubernetes.protobuf"));
+    assert!(answer.bytes.starts_with(b"k8s\0"));
 }
 
 #[tokio::test(start_paused = true)]

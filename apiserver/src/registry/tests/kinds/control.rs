@@ -235,11 +235,33 @@ async fn who_asks_for_a_certificate_is_who_sent_the_request() {
          Duplicate value: \"client auth\"]",
     )
     .await;
-    let both = json!({"status": {"conditions": [
-        {"type": "Approved", "status": "True"}, {"type": "Denied", "status": "False"}]}});
-    let error = world.merge(&requests, "c", "status", both).await.unwrap_err();
+    let conditions = |conditions: Value| json!({"status": {"conditions": conditions}});
+    let condition = |kind: &str, status: &str| json!({"type": kind, "status": status});
+    let both = conditions(json!([condition("Approved", "True"), condition("Denied", "False")]));
+    let error = world.merge(&requests, "c", "approval", both).await.unwrap_err();
     assert!(error.contains("Unsupported value: \"False\": supported values: \"True\""), "{error}");
     assert!(error.contains("Approved and Denied conditions are mutually exclusive"), "{error}");
+    // A signer does not approve, and who approves does not sign.
+    let approved = conditions(json!([condition("Approved", "True")]));
+    let error = world.merge(&requests, "c", "status", approved.clone()).await.unwrap_err();
+    assert!(
+        error.ends_with("status.conditions: Forbidden: updates may not add a condition of type \"Approved\""),
+        "{error}"
+    );
+    let mut more = approved;
+    more["status"]["certificate"] = STANDARD.encode("x").into();
+    more["spec"] = json!({"signerName": "example.com/t"});
+    let decided = world.merge(&requests, "c", "approval", more).await.unwrap();
+    let expected = json!({"spec": {"signerName": "example.com/s"}, "status": {"certificate": null, "conditions": [{
+        "type": "Approved", "lastUpdateTime": "2026-01-01T00:00:00Z", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+    assert_contains(&decided, &expected, "");
+    let error = world.merge(&requests, "c", "approval", conditions(json!([]))).await.unwrap_err();
+    assert!(error.ends_with("updates may not remove a condition of type \"Approved\""), "{error}");
+    let signed = json!({"status": {"certificate": STANDARD.encode("x")}});
+    world.merge(&requests, "c", "status", signed).await.unwrap();
+    let other = json!({"status": {"certificate": STANDARD.encode("y")}});
+    let error = world.merge(&requests, "c", "status", other).await.unwrap_err();
+    assert!(error.ends_with("updates may not modify existing certificate content"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
