@@ -53,7 +53,7 @@ fn every_kubectl_is_understood() -> Result<()> {
         let served = Served::start(&[])?;
         import_programs(&served)?;
         let mut failures = Vec::new();
-        for (name, text) in sessions()? {
+        for (name, text) in sessions("")? {
             let played = session::play(&name, &text, served.home.path(), || shell(&served, &kubectl));
             failures.extend(played.err().map(|error| error.to_string()));
         }
@@ -72,9 +72,11 @@ pub fn kubectls() -> Option<Vec<PathBuf>> {
     if named.is_empty() { require::program("kubectl").map(|found| vec![found]) } else { Some(named) }
 }
 
-fn sessions() -> Result<Vec<(String, String)>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sessions");
+/// The sessions of a folder in `sessions`, each with its name.
+pub fn sessions(folder: &str) -> Result<Vec<(String, String)>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sessions").join(folder);
     let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
     files.sort();
     let read = |file: &PathBuf| Ok((file.display().to_string(), fs::read_to_string(file)?));
     files.iter().map(read).collect()
@@ -99,7 +101,7 @@ pub fn import_programs(served: &Served) -> Result<()> {
 }
 
 /// A shell whose `kubectl` is the given one and speaks to the server.
-fn shell(served: &Served, kubectl: &Path) -> Command {
+pub fn shell(served: &Served, kubectl: &Path) -> Command {
     let home = served.home.path();
     let programs = home.join("bin");
     let link = programs.join("kubectl");
@@ -110,6 +112,7 @@ fn shell(served: &Served, kubectl: &Path) -> Command {
     let mut shell = Command::new("bash");
     shell.env("PATH", format!("{}:{path}", programs.display())).env("HOME", home);
     shell.env("KUBECONFIG", served.kubeconfig()).env("PEAPOD_SERVER", &served.server);
-    shell.env("PEAPOD_EXAMPLES", Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    shell.env("PEAPOD_EXAMPLES", source.join("../examples")).env("PEAPOD_SESSIONS", source.join("sessions"));
     shell
 }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod clients;
 mod hello;
 mod hostile;
 mod kubectl;
 mod mistakes;
+mod operator;
 mod power;
 mod relay;
 mod scenarios;

@@ -104,6 +104,7 @@ fn carry_out(document: &mut Value, operation: Operation, budget: &mut usize) -> 
             let value = found.clone();
             add(document, &path, value)
         }
+        Operation::Test { path, value } if value.is_null() && is_unset(document, &path)? => Ok(()),
         Operation::Test { path, value } => match find(document, &path)? {
             found if equal(found, &value) => Ok(()),
             found => Err(format!("the value is {}, not {}", shown(found), shown(&value))),
@@ -204,6 +205,14 @@ fn find<'a>(document: &'a mut Value, path: &str) -> Result<&'a mut Value, String
     Ok(value)
 }
 
+/// Whether an object is there that lacks this field: clients test with null for what is not there, as Kubernetes lets them.
+fn is_unset(document: &mut Value, path: &str) -> Result<bool, String> {
+    let Some((parent, last)) = split(path)? else {
+        return Ok(false);
+    };
+    Ok(find(document, parent)?.as_object().is_some_and(|fields| !fields.contains_key(&last)))
+}
+
 fn missing(path: &str) -> String {
     format!("there is nothing at {path:?}")
 }
@@ -283,6 +292,9 @@ mod tests {
             Ok(json!({"b": {"c": 1}, "d": {"c": 1}})),
         );
         row(json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 1.0}]), Ok(json!({"a": 1})));
+        let unset = |path: &str| json!([{"op": "test", "path": path, "value": null}]);
+        row(json!({"a": {}}), unset("/a/b"), Ok(json!({"a": {}})));
+        row(json!({"a": {}}), unset("/b/c"), Err(r#"test operation 0 at "/b/c": there is nothing at "/b""#));
         row(
             json!({"a": 9_007_199_254_740_993_u64}),
             json!([{"op": "test", "path": "/a", "value": 9_007_199_254_740_992_u64}]),

@@ -1,3 +1,5 @@
+//! What custom objects are refused for, word for word.
+
 #![allow(clippy::unwrap_used)]
 use serde_json::json;
 
