@@ -1,6 +1,5 @@
 //! Watches: what a watcher sees is what happened.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
@@ -8,18 +7,17 @@ use api::backend::WatchOptions;
 use api::watch::{WatchEvent, WatchStream};
 use api::{Cache, Revision};
 use futures::{FutureExt, StreamExt};
-use proptest::prelude::*;
 
-async fn watch(world: &World, options: WatchOptions) -> WatchStream {
+pub(super) async fn watch(world: &World, options: WatchOptions) -> WatchStream {
     world.client.watch(&CONFIG_MAPS, "default", options).await.unwrap()
 }
 
 /// All events there are without waiting.
-fn drain(stream: &mut WatchStream) -> Vec<WatchEvent> {
+pub(super) fn drain(stream: &mut WatchStream) -> Vec<WatchEvent> {
     std::iter::from_fn(|| stream.next().now_or_never().flatten()).collect()
 }
 
-fn text(event: &WatchEvent) -> String {
+pub(super) fn text(event: &WatchEvent) -> String {
     match event {
         WatchEvent::Added(object) => format!("+{}", object.name()),
         WatchEvent::Modified(object) => format!("~{}", object.name()),
@@ -208,126 +206,4 @@ async fn a_watch_ends_with_the_server() {
     drop((registry, client, _tasks));
     let ended = tokio::time::timeout(Duration::from_secs(1), stream.next()).await;
     assert!(matches!(ended, Ok(None)));
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Put(u8, u8),
-    Delete(u8),
-    /// The watcher reads so many events.
-    Read(u8),
-    /// The watcher loses its connection and resumes where it was.
-    Resume,
-    /// The watcher forgets everything and begins anew.
-    Restart,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0..4u8, 0..3u8).prop_map(|(name, app)| Step::Put(name, app)),
-        2 => (0..4u8).prop_map(Step::Delete),
-        3 => (1..5u8).prop_map(Step::Read),
-        2 => Just(Step::Resume),
-        1 => Just(Step::Restart),
-    ]
-}
-
-/// A client that keeps what a watch of `app=x0` tells it, and checks that each event makes sense.
-#[derive(Default)]
-struct Watcher {
-    known: BTreeMap<String, String>,
-    reached: Option<Revision>,
-}
-
-impl Watcher {
-    fn take(&mut self, event: &WatchEvent) {
-        let revision = match event {
-            WatchEvent::Bookmark { revision, .. } => *revision,
-            event => event.object().expect("no error").revision(),
-        };
-        // Initial events come in the order of names, so only later ones are in the order of revisions.
-        if let (Some(reached), false) = (self.reached, matches!(event, WatchEvent::Added(_))) {
-            assert!(revision >= reached, "{event:?} after {reached}");
-        }
-        let state = |object: &Object| (object.name().to_owned(), object.value()["data"]["key"].to_string());
-        match event {
-            WatchEvent::Added(object) => {
-                let (name, data) = state(object);
-                assert!(self.known.insert(name, data).is_none(), "{event:?} twice");
-            }
-            WatchEvent::Modified(object) => {
-                let (name, data) = state(object);
-                assert!(self.known.insert(name, data).is_some(), "{event:?} never came");
-            }
-            WatchEvent::Deleted(object) => {
-                assert!(self.known.remove(object.name()).is_some(), "{event:?} never came");
-            }
-            _ => {}
-        }
-        self.reached = self.reached.max(Some(revision));
-    }
-
-    async fn connect(&self, world: &World) -> WatchStream {
-        let labels = "app=x0".parse().unwrap();
-        let initial = self.reached.is_none();
-        let options = WatchOptions {
-            labels,
-            revision: self.reached,
-            send_initial_events: initial.then_some(true),
-            bookmarks: true,
-            ..WatchOptions::default()
-        };
-        watch(world, options).await
-    }
-}
-
-async fn run(steps: Vec<Step>) {
-    let world = start().await;
-    let mut watcher = Watcher::default();
-    let mut stream = watcher.connect(&world).await;
-    let mut synced = false;
-    for (number, step) in steps.into_iter().enumerate() {
-        match step {
-            Step::Put(name, app) => {
-                let name = format!("m{name}");
-                let map = json!({"metadata": {"name": name, "labels": {"app": format!("x{app}")}}, "data": {"key": number.to_string()}});
-                if world.create(&CONFIG_MAPS, map.clone()).await.is_err() {
-                    world.update(&CONFIG_MAPS, &name, "", map).await.unwrap();
-                }
-            }
-            Step::Delete(name) => {
-                let _ = world.delete(&CONFIG_MAPS, &format!("m{name}"), DeleteOptions::default()).await;
-            }
-            Step::Read(count) => {
-                for _ in 0..count {
-                    let Some(event) = stream.next().now_or_never().flatten() else {
-                        break;
-                    };
-                    synced |= matches!(event, WatchEvent::Bookmark { .. });
-                    watcher.take(&event);
-                }
-            }
-            // Before the initial events have ended there is nothing to resume from.
-            Step::Resume if synced => stream = watcher.connect(&world).await,
-            Step::Resume | Step::Restart => {
-                watcher = Watcher::default();
-                stream = watcher.connect(&world).await;
-                synced = false;
-            }
-        }
-    }
-    drain(&mut stream).iter().for_each(|event| watcher.take(event));
-    let options = ListOptions { labels: "app=x0".parse().unwrap(), ..ListOptions::default() };
-    let list = world.client.list(&CONFIG_MAPS, "default", options).await.unwrap();
-    let there = list.items.iter().map(|map| (map.name().to_owned(), map.value()["data"]["key"].to_string()));
-    assert_eq!(watcher.known, there.collect());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
-    #[test]
-    fn a_client_that_drops_and_resumes_sees_exactly_the_history(steps in prop::collection::vec(step(), 0..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(run(steps));
-    }
 }
