@@ -18,6 +18,7 @@ mod rules;
 mod runtime_class;
 mod service_account;
 mod storage_classes;
+mod unattended;
 mod webhook;
 
 use std::any::Any;
@@ -225,13 +226,26 @@ const EXPRESSIONS: Plugin = Plugin {
     validate: Some(|_, attributes, _| expressions::check(attributes)),
 };
 
-/// The built-in stations after policies and webhooks.
-const LAST: &[Plugin] = &[Plugin {
-    name: "ResourceQuota",
-    operations: &[Operation::Create, Operation::Update],
-    mutate: None,
-    validate: Some(quota::check),
-}];
+/// The built-in stations after policies and webhooks; the last of them is the server's own.
+const LAST: &[Plugin] = &[
+    Plugin {
+        name: "ResourceQuota",
+        operations: &[Operation::Create, Operation::Update],
+        mutate: None,
+        validate: Some(quota::check),
+    },
+    Plugin {
+        name: "UnattendedKinds",
+        operations: &[Operation::Create],
+        mutate: None,
+        validate: Some(|_, attributes, findings| {
+            if let (Some(object), "") = (&attributes.object, attributes.subresource) {
+                findings.warnings.extend(unattended::warning(attributes.resource, object));
+            }
+            Ok(())
+        }),
+    },
+];
 
 fn on_pod(
     attributes: &mut Attributes<'_>,

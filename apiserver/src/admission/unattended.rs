@@ -1,0 +1,62 @@
+//! Says of a new object that nothing acts on its kind yet, so that nobody takes what is kept for what is done.
+
+use api::Resource;
+use serde_json::Value;
+
+/// Group and plural of the kinds whose objects are checked and kept, and no more. A kind leaves with its controller.
+const UNATTENDED: &[(&str, &str)] = &[
+    ("", "persistentvolumeclaims"),
+    ("", "replicationcontrollers"),
+    ("apiregistration.k8s.io", "apiservices"),
+    ("apps", "daemonsets"),
+    ("apps", "statefulsets"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("batch", "cronjobs"),
+    ("certificates.k8s.io", "certificatesigningrequests"),
+    ("networking.k8s.io", "ingresses"),
+    ("networking.k8s.io", "networkpolicies"),
+    ("policy", "poddisruptionbudgets"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("rbac.authorization.k8s.io", "rolebindings"),
+    ("resource.k8s.io", "resourceclaims"),
+];
+
+/// What to tell whoever adds this object.
+pub(super) fn warning(resource: &Resource, object: &Value) -> Option<String> {
+    let Resource { group, plural, kind, .. } = resource;
+    // An API that this server itself serves needs nobody.
+    let is_local = kind == "APIService" && object["spec"]["service"].is_null();
+    let is_unattended = UNATTENDED.contains(&(group, plural)) && !is_local;
+    is_unattended.then(|| format!("nothing acts on {kind} objects here yet: they are kept, and that is all"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::resource::{DEPLOYMENTS, STATEFUL_SETS};
+    use serde_json::json;
+
+    #[test]
+    fn only_kinds_without_a_controller_are_warned_of() {
+        let row = |resource: &Resource, object: Value, expected: Option<&str>| {
+            assert_eq!(warning(resource, &object).as_deref(), expected);
+        };
+        let words = "nothing acts on StatefulSet objects here yet: they are kept, and that is all";
+        row(&STATEFUL_SETS, json!({}), Some(words));
+        row(&DEPLOYMENTS, json!({}), None);
+        let apis = Resource::new("apiregistration.k8s.io", "v1", "apiservices", "APIService", false);
+        row(&apis, json!({"spec": {}}), None);
+        let words = "nothing acts on APIService objects here yet: they are kept, and that is all";
+        row(&apis, json!({"spec": {"service": {"name": "s"}}}), Some(words));
+    }
+
+    #[test]
+    fn every_unattended_kind_is_a_kind() {
+        for (group, plural) in UNATTENDED {
+            let is_it = |kind: &&dyn crate::builtin::Kind| {
+                kind.resource().group == *group && kind.resource().plural == *plural
+            };
+            assert!(crate::builtin::BUILTINS.iter().any(|kind| is_it(&&**kind)), "{plural}.{group}");
+        }
+    }
+}
