@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 
 use super::PatchError;
 use crate::schema::{Form, LARGEST_DEPTH, Leaf, Patch, Type};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, cut, shown};
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -96,7 +96,7 @@ fn merge_members(
         None => {}
         Some(directive) if directive == "replace" => {
             patch.remove(DIRECTIVE);
-            *document = strip::members(patch);
+            *document = strip::members(patch)?;
             return Ok(());
         }
         Some(directive) if directive == "delete" => {
@@ -139,7 +139,7 @@ fn merge_member(
             Ok(())
         }
         (_, patch) => {
-            match strip::value(patch) {
+            match strip::value(patch)? {
                 Some(value) => document.insert(name, value),
                 None => document.remove(&name),
             };

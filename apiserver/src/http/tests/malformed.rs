@@ -187,7 +187,7 @@ fn patches() -> Vec<Row> {
         patched(
             STRATEGIC,
             r#"{"$patch":"explode"}"#,
-            "400 BadRequest unknown patch type: explode in map[$patch:explode]",
+            "400 BadRequest unknown patch type: explode in map: map[$patch:explode]",
         ),
         patched(STRATEGIC, r#"{"$setElementOrder/data":[1]}"#, "400 BadRequest "),
         patched(MERGE, vec![b' '; (3 << 20) + 1], "413 RequestEntityTooLarge "),

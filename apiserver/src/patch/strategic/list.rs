@@ -44,7 +44,7 @@ fn merge_objects(document: Vec<Value>, patch: Vec<Value>, rule: Rule) -> Result<
     }
     let wanted = Identity::of_all(&items, rule)?;
     if replaces {
-        return Ok(strip::items(items));
+        return strip::items(items);
     }
     let mut before = Identity::of_all(&document, rule)?;
     let kept = document.into_iter().zip(&before).filter(|(_, identity)| !deleted.contains(identity));
@@ -71,7 +71,7 @@ fn lay_over(
             }
             (_, item) => {
                 places.insert(identity, document.len());
-                document.extend(strip::value(item));
+                document.extend(strip::value(item)?);
             }
         }
     }

@@ -43,7 +43,7 @@ pub enum Refusal {
     #[error("cannot merge lists without merge key")]
     NoKeyDeclared,
     /// A `$patch` with another word.
-    #[error("unknown patch type: {directive} in {map}")]
+    #[error("unknown patch type: {directive} in map: {map}")]
     Unknown {
         /// The word.
         directive: String,
@@ -71,7 +71,9 @@ pub enum Refusal {
 
 impl Refusal {
     pub(super) fn unknown(directive: &Value, map: &Map<String, Value>) -> Self {
-        Self::Unknown { directive: shown(directive), map: shown_map(map) }
+        let mut text = String::new();
+        write_as_text(directive, &mut text);
+        Self::Unknown { directive: cut(text), map: shown_map(map) }
     }
 
     pub(super) fn no_merge_key(map: &Map<String, Value>, key: &'static str) -> Self {
@@ -79,12 +81,17 @@ impl Refusal {
     }
 
     pub(super) fn not_a_list(received: &Value) -> Self {
-        Self::WrongType { expected: "[]interface {}", received: type_name(received) }
+        Self::WrongType { expected: "[]interface {}", received: type_or_nothing(received) }
     }
 
     pub(super) fn not_a_map(received: &Value) -> Self {
-        Self::WrongType { expected: "map[string]interface {}", received: type_name(received) }
+        Self::WrongType { expected: "map[string]interface {}", received: type_or_nothing(received) }
     }
+}
+
+/// As Go prints the type where it expects one; null has none.
+fn type_or_nothing(value: &Value) -> &'static str {
+    if value.is_null() { "%!s(<nil>)" } else { type_name(value) }
 }
 
 /// What Go calls the type; two items of one list must have the same.
@@ -101,7 +108,7 @@ pub(super) fn type_name(value: &Value) -> &'static str {
 }
 
 /// As Go prints it: `map[name:web ports:[80 443]]`.
-pub(super) fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     let mut text = String::new();
     write(value, &mut text);
     cut(text)
@@ -109,13 +116,13 @@ pub(super) fn shown(value: &Value) -> String {
 
 pub(super) fn shown_list(items: &[Value]) -> String {
     let mut text = String::new();
-    write_list(items, &mut text);
+    write_list(items, &mut text, write);
     cut(text)
 }
 
 fn shown_map(members: &Map<String, Value>) -> String {
     let mut text = String::new();
-    write_map(members, &mut text);
+    write_map(members, &mut text, write);
     cut(text)
 }
 
@@ -127,30 +134,48 @@ fn write(value: &Value, text: &mut String) {
         Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
         Value::Number(number) => text.push_str(&number.to_string()),
         Value::String(value) => text.push_str(value),
-        Value::Array(items) => write_list(items, text),
-        Value::Object(members) => write_map(members, text),
+        Value::Array(items) => write_list(items, text, write),
+        Value::Object(members) => write_map(members, text, write),
     }
 }
 
-fn write_list(items: &[Value], text: &mut String) {
+/// As Go prints what it takes for a text: what is none shows its type.
+fn write_as_text(value: &Value, text: &mut String) {
+    match value {
+        _ if text.len() > LONGEST_SHOWN => {}
+        Value::String(value) => text.push_str(value),
+        Value::Null => text.push_str("%!s(<nil>)"),
+        Value::Array(items) => write_list(items, text, write_as_text),
+        Value::Object(members) => write_map(members, text, write_as_text),
+        Value::Bool(_) | Value::Number(_) => {
+            text.push_str(&format!("%!s({}={value})", type_name(value)));
+        }
+    }
+}
+
+/// Prints one value.
+type Print = fn(&Value, &mut String);
+
+fn write_list(items: &[Value], text: &mut String, print: Print) {
     text.push('[');
     for (index, item) in items.iter().enumerate() {
         text.push_str(if index > 0 { " " } else { "" });
-        write(item, text);
+        print(item, text);
     }
     text.push(']');
 }
 
-fn write_map(members: &Map<String, Value>, text: &mut String) {
+fn write_map(members: &Map<String, Value>, text: &mut String, print: Print) {
     text.push_str("map[");
     for (index, (name, value)) in members.iter().enumerate() {
         text.extend([if index > 0 { " " } else { "" }, name, ":"]);
-        write(value, text);
+        print(value, text);
     }
     text.push(']');
 }
 
-fn cut(text: String) -> String {
+/// A text as a message shows it.
+pub fn cut(text: String) -> String {
     match text.char_indices().nth(LONGEST_SHOWN) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,

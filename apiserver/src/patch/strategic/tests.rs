@@ -275,13 +275,47 @@ fn nonsense_is_refused_in_known_words() {
     );
     pod(
         json!({"containers": [{"name": "a", "$patch": "explode"}]}),
-        "unknown patch type: explode in map[$patch:explode name:a]",
+        "unknown patch type: explode in map: map[$patch:explode name:a]",
     );
-    pod(json!({"$patch": "merge"}), "unknown patch type: merge in map[$patch:merge]");
+    pod(json!({"$patch": "merge"}), "unknown patch type: merge in map: map[$patch:merge]");
+    // Whether there is something to merge with or not.
+    for there in [json!({}), json!({"securityContext": {"runAsUser": 1}, "nodeSelector": {"a": "b"}})] {
+        let row = |patch: Value, words: &str| refused(POD, there.clone(), patch, words);
+        row(
+            json!({"nodeSelector": {"$patch": "x", "c": "d"}}),
+            "unknown patch type: x in map: map[$patch:x c:d]",
+        );
+        row(
+            json!({"securityContext": {"$patch": 5}}),
+            "unknown patch type: %!s(int64=5) in map: map[$patch:5]",
+        );
+        row(
+            json!({"securityContext": {"$patch": [null, {"a": 1.5, "b": true}]}}),
+            "unknown patch type: [%!s(<nil>) map[a:%!s(float64=1.5) b:%!s(bool=true)]] in map: map[$patch:[<nil> map[a:1.5 b:true]]]",
+        );
+        row(json!({"securityContext": {"$retainKeys": "a"}}), "invalid patch format of retainKeys");
+        row(
+            json!({"nodeSelector": {"$setElementOrder": []}}),
+            "invalid patch format of setElementOrder list",
+        );
+        row(
+            json!({"nodeSelector": {"$setElementOrders/a": []}}),
+            "invalid patch format of setElementOrder list",
+        );
+        row(
+            json!({"nodeSelector": {"$deleteFromPrimitiveList": []}}),
+            "invalid patch format of primitive list",
+        );
+        row(
+            json!({"volumes": [{"name": "v", "$patch": "merge"}]}),
+            "merging lists cannot yet be specified in the patch",
+        );
+    }
     pod(json!({"containers": [["a"]]}), "list element types are not identical: [[map[name:a]] [[a]]]");
     pod(json!({"containers": ["a"]}), "list element types are not identical: [[map[name:a]] [a]]");
     pod(json!({"$setElementOrder": []}), "invalid patch format of setElementOrder list");
     pod(json!({"$setElementOrder/containers": 1}), "expected a []interface {}, but received a int64");
+    pod(json!({"$setElementOrder/containers": null}), "expected a []interface {}, but received a %!s(<nil>)");
     pod(
         json!({"$setElementOrder/containers": [{"image": "x"}]}),
         "map: map[image:x] does not contain declared merge key: name",
