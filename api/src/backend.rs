@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use crate::manifest::SetAgain;
 use crate::object::{Key, Object, Revision};
 use crate::resource::Resource;
 use crate::selector::{FieldSelector, LabelSelector};
@@ -97,6 +98,8 @@ pub enum Body {
     Json(Bytes),
     /// A tree made within this process.
     Value(Value),
+    /// A tree read from YAML, and the keys that were set again there: the last of each counts.
+    Yaml(Value, Vec<SetAgain>),
 }
 
 /// A change to parts of an object.

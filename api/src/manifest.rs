@@ -1,9 +1,10 @@
 //! Reads manifests as kubectl does: YAML or JSON, many documents in one text, lists taken apart.
 //!
 //! The rules are those of the YAML 1.1 reader behind kubectl, where `yes` is a boolean and `0644` is
-//! octal, made strict: a key that is set twice is an error. Every value knows the line it stands on.
+//! octal, made strict: a key that is set twice is an error, unless somebody asks to be told of it only. Every value knows
+//! the line it stands on.
 
-use std::mem;
+use std::{fmt, mem};
 
 use serde_json::{Map, Value};
 
@@ -21,6 +22,8 @@ pub use write::write;
 const TEXT_LIMIT_BYTES: usize = 32 << 20;
 /// Deeper than every schema in use; shallow enough to walk values by recursion.
 const DEPTH_LIMIT: usize = 100;
+/// More keys that are set again are not told: nobody reads on.
+const TOLD_AGAIN: usize = 100;
 
 /// One object of a manifest.
 #[derive(Clone, Debug)]
@@ -109,6 +112,21 @@ pub enum Problem {
     TooLarge,
 }
 
+/// A key that an object has already. Displayed in the words of the reader behind kubectl.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAgain {
+    /// The line of its new value; the first is 1.
+    pub line: usize,
+    /// The key.
+    pub key: String,
+}
+
+impl fmt::Display for SetAgain {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "line {}: key {:?} already set in map", self.line, self.key)
+    }
+}
+
 /// A problem and its line.
 #[derive(Debug)]
 struct Wrong {
@@ -122,15 +140,17 @@ impl Wrong {
     }
 }
 
-/// Reads the one value of a text, which may be of any type and is not taken apart; none if there is no value.
-pub fn read_value(source_name: &str, text: &str) -> Result<Option<Value>, ManifestError> {
+/// Reads the one value of a text, which may be of any type and is not taken apart; none if there is no value. Of keys
+/// that are set again the last counts, and they are told.
+pub fn read_value(source_name: &str, text: &str) -> Result<(Option<Value>, Vec<SetAgain>), ManifestError> {
     let wrong = |Wrong { line, problem }| ManifestError { file: source_name.to_owned(), line, problem };
-    let mut roots = read_roots(text).map_err(wrong)?;
-    roots.retain(|(_, tree)| !tree.value.is_null());
-    match roots.len() {
-        0 | 1 => Ok(roots.pop().map(|(_, tree)| tree.value)),
-        _ => Err(wrong(Wrong::new(roots[1].0, Problem::SecondValue))),
+    let Roots { mut values, again } = read_roots(text).map_err(wrong)?;
+    values.retain(|(_, tree)| !tree.value.is_null());
+    if values.len() > 1 {
+        return Err(wrong(Wrong::new(values[1].0, Problem::SecondValue)));
     }
+    let again = again.into_iter().map(|Again { line, key, .. }| SetAgain { line, key });
+    Ok((values.pop().map(|(_, tree)| tree.value), again.collect()))
 }
 
 /// Reads all objects of a text. Its name is that of the file, for messages.
@@ -144,7 +164,11 @@ pub fn read(source_name: &str, text: &str) -> Result<Vec<Document>, ManifestErro
 
 fn read_documents(source: &str, text: &str) -> Result<Vec<Document>, Wrong> {
     let mut documents = Vec::new();
-    for (line, tree) in read_roots(text)? {
+    let Roots { values, again } = read_roots(text)?;
+    if let Some(Again { key_line, key, .. }) = again.into_iter().next() {
+        return Err(Wrong::new(key_line, Problem::KeyAlreadySet(key)));
+    }
+    for (line, tree) in values {
         take_apart(
             Document { value: tree.value, line, source: source.to_owned(), lines: tree.lines },
             &mut documents,
@@ -153,8 +177,23 @@ fn read_documents(source: &str, text: &str) -> Result<Vec<Document>, Wrong> {
     Ok(documents)
 }
 
-/// The values of a text and the lines they start on.
-fn read_roots(text: &str) -> Result<Vec<(usize, Tree)>, Wrong> {
+/// The values of a text.
+#[derive(Debug, Default)]
+struct Roots {
+    /// Each with the line it starts on.
+    values: Vec<(usize, Tree)>,
+    again: Vec<Again>,
+}
+
+/// A key that is set again, and the lines of the key and of its value.
+#[derive(Debug)]
+struct Again {
+    key_line: usize,
+    line: usize,
+    key: String,
+}
+
+fn read_roots(text: &str) -> Result<Roots, Wrong> {
     if text.len() > TEXT_LIMIT_BYTES {
         return Err(Wrong::new(1, Problem::TooLarge));
     }

@@ -7,6 +7,7 @@ pub mod strategic;
 
 use serde_json::Value;
 
+use json::MOST_OPERATIONS;
 pub use merge::merge;
 
 /// Why a patch cannot be applied.
@@ -15,6 +16,11 @@ pub enum PatchError {
     /// The patch is not one.
     #[error("error decoding patch: {0}")]
     Malformed(String),
+    /// Too many operations.
+    #[error(
+        "Request entity too large: The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {0}"
+    )]
+    TooManyOperations(usize),
     /// An operation failed.
     #[error("{operation} operation {index} at {path:?}: {why}")]
     Failed {

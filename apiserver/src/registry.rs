@@ -27,6 +27,7 @@ mod identity;
 mod list;
 pub mod metadata;
 mod owners;
+mod patch;
 mod selection;
 pub(crate) mod update;
 mod watch;

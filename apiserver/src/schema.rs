@@ -7,13 +7,16 @@ mod decode;
 mod finding;
 pub(crate) mod path;
 mod scalar;
+mod syntax;
 mod table;
 mod types;
+mod untyped;
 mod visitor;
 
 pub use decode::{DecodeError, Decoded, LARGEST_DEPTH, decode, normalize};
-pub use finding::{Finding, LARGEST_FINDINGS, Overlooked, StrictError, nearest_of};
+pub use finding::{Finding, LARGEST_FINDINGS, Overlooked, StrictError, nearest_of, yaml_errors};
 pub use types::{Field, Form, Kind, Leaf, ListType, Patch, Schema, Scope, Type};
+pub use untyped::untyped;
 
 use std::sync::LazyLock;
 

@@ -1,18 +1,18 @@
-//! Reads JSON texts one after the other, with the lines of their fields. Keys are unique.
+//! Reads JSON texts one after the other, with the lines of their fields.
 
 use serde_json::{Number, Value};
 
 use super::tree::{Fields, Tree};
-use super::{DEPTH_LIMIT, Problem, Wrong};
+use super::{Again, DEPTH_LIMIT, Problem, Roots, Wrong};
 
-/// All values of the text and the lines they start on.
-pub(super) fn read(text: &str) -> Result<Vec<(usize, Tree)>, Wrong> {
-    let mut reader = Reader { rest: text, line: 1 };
+/// All values of the text.
+pub(super) fn read(text: &str) -> Result<Roots, Wrong> {
+    let mut reader = Reader { rest: text, line: 1, again: Vec::new() };
     let mut values = Vec::new();
     while reader.peek().is_some() {
         values.push((reader.line, reader.value(0)?));
     }
-    Ok(values)
+    Ok(Roots { values, again: reader.again })
 }
 
 const WRONG_STRING: &str = "a string with a control character or a wrong escape";
@@ -20,6 +20,7 @@ const WRONG_STRING: &str = "a string with a control character or a wrong escape"
 struct Reader<'text> {
     rest: &'text str,
     line: usize,
+    again: Vec<Again>,
 }
 
 impl<'text> Reader<'text> {
@@ -76,13 +77,15 @@ impl<'text> Reader<'text> {
             if self.peek() != Some(b'"') {
                 return Err(self.expected("a key in double quotes"));
             }
-            let line = self.line;
+            let key_line = self.line;
             let key = self.string()?;
             if !self.pass(b':') {
                 return Err(self.expected("':' after a key"));
             }
+            self.peek();
+            let line = self.line;
             let value = self.value(depth + 1)?;
-            fields.insert(line, key, value)?;
+            fields.insert((key_line, line), key, value, &mut self.again);
             if self.pass(b'}') {
                 return Ok(fields.into_tree());
             }

@@ -426,3 +426,30 @@ fn any_tree() -> impl Strategy<Value = Value> {
         ]
     })
 }
+
+#[test]
+fn keys_that_are_set_again_can_be_told_and_the_last_counts() {
+    let row = |text: &str, value: Value, told: &[&str]| {
+        let (read, again) = read_value("test", text).unwrap();
+        let again: Vec<String> = again.iter().map(SetAgain::to_string).collect();
+        assert_eq!(again, told, "{text}");
+        assert_eq!(read, Some(value), "{text}");
+    };
+    row("a: 1\nb: 2\n", json!({"a": 1, "b": 2}), &[]);
+    row(
+        "a: 1\nb:\n  c: 1\n  c: 2\na: 3\n",
+        json!({"a": 3, "b": {"c": 2}}),
+        &["line 4: key \"c\" already set in map", "line 5: key \"a\" already set in map"],
+    );
+    // The line is that of the new value.
+    row("a: 1\na:\n  b: 1\n", json!({"a": {"b": 1}}), &["line 3: key \"a\" already set in map"]);
+    row("{\"a\": 1,\n\"a\":\n2}", json!({"a": 2}), &["line 3: key \"a\" already set in map"]);
+    // What an alias repeats is told once, and what a merge brings is not set again.
+    row(
+        "b: &x {a: 1, a: 2}\nc: *x\nd: {<<: *x, a: 3}\n",
+        json!({"b": {"a": 2}, "c": {"a": 2}, "d": {"a": 3}}),
+        &["line 1: key \"a\" already set in map"],
+    );
+    let many = "a: 1\n".repeat(200);
+    assert_eq!(read_value("test", &many).unwrap().1.len(), 100);
+}

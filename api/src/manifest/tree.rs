@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Problem, Wrong};
+use super::{Again, Problem, TOLD_AGAIN};
 
 /// A value and its lines.
 #[derive(Clone, Debug)]
@@ -113,13 +113,18 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Adds a field; it must not be there yet.
-    pub fn insert(&mut self, line: usize, key: String, tree: Tree) -> Result<(), Wrong> {
-        if self.values.contains_key(&key) {
-            return Err(Wrong::new(line, Problem::KeyAlreadySet(key)));
+    /// Sets a field, given the lines of its key and its value. One that is there already is told.
+    pub fn insert(
+        &mut self,
+        (key_line, line): (usize, usize),
+        key: String,
+        tree: Tree,
+        again: &mut Vec<Again>,
+    ) {
+        if self.values.contains_key(&key) && again.len() < TOLD_AGAIN {
+            again.push(Again { key_line, line, key: key.clone() });
         }
-        self.set(key, tree.value, Place { line, lines: tree.lines });
-        Ok(())
+        self.set(key, tree.value, Place { line: key_line, lines: tree.lines });
     }
 
     /// Sets the fields of an object over those that are there; refuses anything else.

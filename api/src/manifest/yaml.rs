@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, StrInput, Tag};
 
 use super::tree::{Fields, Tree};
-use super::{DEPTH_LIMIT, Problem, Wrong, kind_of, scalar};
+use super::{Again, DEPTH_LIMIT, Problem, Roots, Wrong, kind_of, scalar};
 
 /// What anchors and aliases may copy in one text, in bytes of memory. No manifest written by hand
 /// comes near; a "billion laughs" stops early.
@@ -14,22 +14,22 @@ const COPIES_LIMIT_BYTES: usize = 16 << 20;
 const VALUE_BYTES: usize = 64;
 const YAML_TAGS: &str = "tag:yaml.org,2002:";
 
-/// All documents of the text and the lines they start on. An empty one is null.
-pub(super) fn read(text: &str) -> Result<Vec<(usize, Tree)>, Wrong> {
+/// All documents of the text. An empty one is null.
+pub(super) fn read(text: &str) -> Result<Roots, Wrong> {
     refuse_control_characters(text)?;
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     let parser = Parser::new_from_str_with_options(text, options);
-    let mut reader = Reader { parser, anchors: BTreeMap::new(), copied_bytes: 0 };
-    let mut documents = Vec::new();
+    let mut reader = Reader { parser, anchors: BTreeMap::new(), copied_bytes: 0, again: Vec::new() };
+    let mut values = Vec::new();
     loop {
         match reader.next()? {
             (Event::DocumentStart(..), _) => {
                 reader.anchors.clear();
                 let (event, line) = reader.next()?;
-                documents.push((line, reader.node(event, line, 0)?.tree));
+                values.push((line, reader.node(event, line, 0)?.tree));
             }
-            (Event::StreamEnd, _) => return Ok(documents),
+            (Event::StreamEnd, _) => return Ok(Roots { values, again: reader.again }),
             _ => {}
         }
     }
@@ -50,6 +50,7 @@ struct Reader<'text> {
     /// The values of the anchors of the current document that are read to their end.
     anchors: BTreeMap<usize, Node>,
     copied_bytes: usize,
+    again: Vec<Again>,
 }
 
 /// A value, and what copying it costs.
@@ -162,7 +163,7 @@ impl<'text> Reader<'text> {
             } else {
                 let name = scalar::field_name(key.tree.value)
                     .map_err(|key| Wrong::new(line, Problem::Key(kind_of(&key))))?;
-                fields.insert(line, name, value.tree)?;
+                fields.insert((line, value_line), name, value.tree, &mut self.again);
             }
         }
         Ok(Node { tree: fields.into_tree_over(merged), bytes, height: height + 1 })

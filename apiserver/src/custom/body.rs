@@ -1,40 +1,29 @@
 //! Reads the bodies of custom resources: by the types of the metadata and the schema of the kind.
 
-mod text;
-
-use api::backend::{Body, FieldValidation};
+use api::backend::Body;
 use api::{Resource, Status};
 use serde_json::Value;
 
 use super::schema::Node;
 use super::{defaults, prune};
-use crate::registry::decode::{self, Incoming};
+use crate::registry::decode;
 use crate::schema::{self, Decoded, Finding, LARGEST_FINDINGS, Overlooked};
 
 /// Reads an object of a custom kind, pruned and with its defaults.
-pub fn read(
-    resource: &Resource,
-    schema: &Node,
-    body: Body,
-    validation: FieldValidation,
-) -> Result<Incoming, Status> {
-    let (mut value, duplicates) = match body {
-        Body::Value(value) => (value, Vec::new()),
-        Body::Json(json) => text::read(&json).map_err(|error| decode::unreadable(resource, &error))?,
-    };
+pub fn read(resource: &Resource, schema: &Node, body: Body) -> Result<Decoded, Status> {
+    let Decoded { mut value, mut findings } = decode::tree(resource, body)?;
     decode::check_kind(resource, &value)?;
     if !value.is_object() {
         return Err(decode::unreadable(resource, &"must be an object"));
     }
-    let found = |what| move |path| Finding { what, path, suggestion: None };
-    let mut findings: Vec<Finding> = duplicates.into_iter().map(found(Overlooked::DuplicateField)).collect();
     findings.extend(read_metadata(resource, &mut value)?);
-    findings.extend(prune::prune(schema, &mut value).into_iter().map(found(Overlooked::UnknownField)));
+    let unknown = |path| Finding { what: Overlooked::UnknownField, path, suggestion: None };
+    findings.extend(prune::prune(schema, &mut value).into_iter().map(unknown));
     findings.truncate(LARGEST_FINDINGS);
     defaults::fill_in(schema, &mut value);
     value["apiVersion"] = resource.api_version().into();
     value["kind"] = resource.kind.as_ref().into();
-    decode::finished(resource, Decoded { value, findings }, validation)
+    Ok(Decoded { value, findings })
 }
 
 /// Brings the metadata into the form all objects have; returns what was overlooked there.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use api::backend::{Body, FieldValidation};
+use api::backend::Body;
 use api::field::FieldError;
 use api::object::DecodeError;
 use api::{Object, Resource, Status};
@@ -21,7 +21,7 @@ use super::schema::Node;
 use super::{body, defaults, prune, validate};
 use crate::builtin::{Checked, Column, Definition, Kind, Names};
 use crate::managed::node::Node as Ownership;
-use crate::registry::decode::Incoming;
+use crate::schema::Decoded;
 
 /// A custom kind in one version.
 pub struct CustomKind {
@@ -61,8 +61,8 @@ static DEFINITIONS: [Definition; 4] = [
 
 impl CustomKind {
     /// Reads a body.
-    pub fn read(&self, body: Body, validation: FieldValidation) -> Result<Incoming, Status> {
-        body::read(&self.resource, &self.schema, body, validation)
+    pub fn read(&self, body: Body) -> Result<Decoded, Status> {
+        body::read(&self.resource, &self.schema, body)
     }
 
     /// A tree in this version as it would be, had it been written by the schema of today; whether it differs.

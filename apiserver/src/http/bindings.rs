@@ -35,7 +35,7 @@ pub(super) async fn answer(
     let namespace =
         address.namespace.as_deref().filter(|_| action == Action::Create).ok_or_else(not_allowed)?;
     let options = options::write(query, headers, "CreateOptions")?;
-    let binding = body::object(body::format(headers)?, body::read(body).await?)?;
+    let binding = body::object(body::format(headers)?, body::read(body).await?, "Binding")?;
     let name = name_of(&binding);
     if name.is_empty() {
         return Err(Status::bad_request("name must be provided"));
@@ -52,7 +52,7 @@ pub(super) async fn answer(
 fn name_of(binding: &Body) -> String {
     let name = |value: &serde_json::Value| value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     match binding {
-        Body::Value(value) => name(value),
+        Body::Value(value) | Body::Yaml(value, _) => name(value),
         // What cannot be read is refused with its own words where it is decoded, but then nobody knows for which pod.
         Body::Json(json) => serde_json::from_slice(json).map(|value| name(&value)).unwrap_or_default(),
     }

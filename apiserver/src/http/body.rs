@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::IgnoredAny;
 
-use crate::codec;
+use crate::registry::decode;
+use crate::schema::Decoded;
+use crate::{codec, schema};
 
 /// The largest body that is read: Kubernetes' own limit, twice what etcd lets an object be.
 pub(super) const LARGEST: u64 = 3 << 20;
@@ -105,37 +106,39 @@ fn media_type(headers: &HeaderMap) -> Result<String, Status> {
     Ok(media_type.trim().to_ascii_lowercase())
 }
 
-/// The object in a body.
-pub(super) fn object(format: Format, bytes: Bytes) -> Result<backend::Body, Status> {
+/// The object in a body, which is to be of this kind.
+pub(super) fn object(format: Format, bytes: Bytes, kind: &str) -> Result<backend::Body, Status> {
     match format {
         Format::Json => Ok(backend::Body::Json(bytes)),
         Format::Protobuf => {
             let decoded = codec::protobuf::decode(&bytes);
             decoded.map(backend::Body::Value).map_err(|error| Status::bad_request(with_causes(&error)))
         }
-        Format::Yaml => yaml(&bytes).map(backend::Body::Value).map_err(|problem| {
-            Status::bad_request(format!("error converting YAML to JSON: yaml: {problem}"))
-        }),
+        Format::Yaml => yaml(&bytes)
+            .map_err(|problem| decode::unrecognized(kind, &format_args!("yaml: {problem}"), &bytes)),
     }
 }
 
 /// The configuration in a body that is to be applied: YAML, which JSON is as well.
 pub(super) fn configuration(bytes: Bytes) -> Result<backend::Body, Status> {
-    // Most of it is JSON, which needs no YAML to be read.
-    if bytes.first() == Some(&b'{') && serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() {
-        return Ok(backend::Body::Json(bytes));
+    // Most of it is JSON, which needs no YAML to be read, unless there is to be told on which line something is.
+    if bytes.first() == Some(&b'{')
+        && let Ok(Decoded { value, findings }) = schema::untyped(&bytes)
+        && findings.is_empty()
+    {
+        return Ok(backend::Body::Value(value));
     }
-    let decoded = yaml(&bytes).map(backend::Body::Value);
-    decoded.map_err(|problem| {
+    yaml(&bytes).map_err(|problem| {
         Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {problem}"))
     })
 }
 
-fn yaml(bytes: &[u8]) -> Result<serde_json::Value, String> {
+fn yaml(bytes: &[u8]) -> Result<backend::Body, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "the text is not UTF-8".to_owned())?;
-    let value = manifest::read_value("body", text);
-    let value = value.map_err(|error| format!("line {}: {}", error.line, error.problem))?;
-    value.ok_or_else(|| "the text holds no object".to_owned())
+    let read = manifest::read_value("body", text);
+    let (value, again) = read.map_err(|error| format!("line {}: {}", error.line, error.problem))?;
+    let value = value.ok_or_else(|| "the text holds no object".to_owned())?;
+    Ok(if again.is_empty() { backend::Body::Value(value) } else { backend::Body::Yaml(value, again) })
 }
 
 /// An error and what caused it, in one line.

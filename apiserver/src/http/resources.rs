@@ -51,6 +51,7 @@ impl Found {
             subresource: self.part(),
             verb,
         };
+        let kind = if self.part() == "scale" { "Scale" } else { &*resource.kind };
         let has_protobuf = self.version.kind().custom().is_none() || self.part() == "scale";
         let call = async |verb| server.api.registry.call(request(verb)).await;
         match self.action {
@@ -90,7 +91,8 @@ impl Found {
             }
             Action::Create => {
                 let options = options::write(query, headers, "CreateOptions")?;
-                let reply = call(Verb::Create(object(headers, body, has_protobuf).await?, options)).await?;
+                let reply =
+                    call(Verb::Create(object(headers, body, has_protobuf, kind).await?, options)).await?;
                 if ["binding", "eviction"].contains(&self.part()) {
                     let nothing = (serde_json::json!({}), serde_json::Value::Null);
                     let done = reply::success(nothing.0, nothing.1, StatusCode::CREATED);
@@ -100,11 +102,8 @@ impl Found {
             }
             Action::Update => {
                 let options = options::write(query, headers, "UpdateOptions")?;
-                respond(
-                    &view,
-                    StatusCode::OK,
-                    call(Verb::Update(object(headers, body, has_protobuf).await?, options)).await?,
-                )
+                let body = object(headers, body, has_protobuf, kind).await?;
+                respond(&view, StatusCode::OK, call(Verb::Update(body, options)).await?)
             }
             Action::Patch => {
                 let format = body::patch_format(headers)?;
@@ -167,9 +166,15 @@ fn stream(encoding: Encoding, lines: Lines) -> Response {
     reply::with_type(StatusCode::OK, encoding.media_type_of_watch(), axum::body::Body::new(lines))
 }
 
-async fn object(headers: &HeaderMap, body: axum::body::Body, has_protobuf: bool) -> Result<Body, Status> {
+/// The object of this kind in a body.
+async fn object(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    has_protobuf: bool,
+    kind: &str,
+) -> Result<Body, Status> {
     let format = if has_protobuf { body::format(headers)? } else { body::text_format(headers)? };
-    body::object(format, body::read(body).await?)
+    body::object(format, body::read(body).await?, kind)
 }
 
 /// How to delete: as the body says, or else the parameters.
@@ -185,9 +190,9 @@ async fn delete_options(
     let unfit = |error: serde_json::Error| {
         Status::bad_request(format!("cannot be handled as DeleteOptions: {error}"))
     };
-    let tree: serde_json::Value = match body::object(body::format(headers)?, bytes)? {
+    let tree: serde_json::Value = match body::object(body::format(headers)?, bytes, "DeleteOptions")? {
         Body::Json(bytes) => serde_json::from_slice(&bytes).map_err(unfit)?,
-        Body::Value(value) => value,
+        Body::Value(value) | Body::Yaml(value, _) => value,
     };
     // What was meant for another request must not delete anything.
     if tree["kind"].as_str().is_some_and(|kind| !["", "DeleteOptions"].contains(&kind)) {

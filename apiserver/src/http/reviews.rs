@@ -54,7 +54,7 @@ pub(super) async fn answer(server: &Server, asked: Asked<'_>) -> Result<Response
     let offer = Offer { has_protobuf: true, is_watch: false };
     let encoding = accept::wanted(headers, query, offer)?.encoding;
     let format = body::format(headers)?;
-    let sent = body::object(format, body::read(body).await?)?;
+    let sent = body::object(format, body::read(body).await?, &resource.kind)?;
     let mut review = decode::object(resource, sent, FieldValidation::Warn)?.value;
     let namespace = address.namespace.as_deref().unwrap_or_default();
     let status = status(server, &user, resource, namespace, &review)?;

@@ -9,6 +9,7 @@ mod malformed;
 mod objects;
 mod others;
 mod streams;
+mod strict;
 mod watching;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use super::PatchError;
 use crate::schema::LARGEST_DEPTH;
 
 /// Operations in one patch at most, as in Kubernetes.
-const MOST_OPERATIONS: usize = 10_000;
+pub(super) const MOST_OPERATIONS: usize = 10_000;
 
 /// What the operations of one patch may copy and move together, as copies of copies double and a few lines would fill
 /// the memory. Kubernetes bounds copies likewise.
@@ -62,8 +62,7 @@ pub(super) fn apply(mut document: Value, patch: &Value) -> Result<Value, PatchEr
         return Err(PatchError::Malformed("a JSON patch is a list of operations".to_owned()));
     };
     if operations.len() > MOST_OPERATIONS {
-        let words = format!("{} operations, at most {MOST_OPERATIONS} are allowed", operations.len());
-        return Err(PatchError::Malformed(words));
+        return Err(PatchError::TooManyOperations(operations.len()));
     }
     let mut budget = MOST_COPIED_BYTES;
     for (index, operation) in operations.iter().enumerate() {

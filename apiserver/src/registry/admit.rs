@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::backend::{Body, DeleteOptions, FieldValidation, User, WriteOptions};
+use api::backend::{Body, DeleteOptions, User, WriteOptions};
 use api::dialer::Dialer;
 use api::{Key, Resource, Status};
 use serde_json::Value;
@@ -155,11 +155,11 @@ fn complete(place: &Place, value: Value) -> Result<Value, Status> {
         _ => place.resource(),
     };
     let body = Body::Value(value);
-    let incoming = match place.kind.custom() {
-        Some(kind) if place.part != "scale" => kind.read(body, FieldValidation::Ignore)?,
-        _ => decode::object(resource, body, FieldValidation::Ignore)?,
+    let decoded = match place.kind.custom() {
+        Some(kind) if place.part != "scale" => kind.read(body)?,
+        _ => decode::decoded(resource, body)?,
     };
-    let mut value = incoming.value;
+    let mut value = decoded.value;
     if place.part.is_empty() {
         place.kind.set_defaults(&mut value);
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use api::backend::{Body, Request, Verb, WriteOptions};
+use api::backend::{Body, FieldValidation, Request, Verb, WriteOptions};
 use api::status::Reason;
 use api::{Resource, Status, event};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use super::{Place, Registry};
 use crate::managed::entries::{self, Entry};
 use crate::managed::{Manager, Operation, Shape, fields};
 use crate::patch::apply::{Apply, apply, check, refused, sync_last_applied};
+use crate::schema::{self, Decoded, Finding};
 use crate::{subresources, tree};
 
 /// Who is said to own the fields of an object nobody kept account of before it was first applied to.
@@ -24,7 +25,7 @@ impl Registry {
     pub(super) fn applied(
         &self,
         place: &Place,
-        config: &Value,
+        Decoded { value: config, findings }: &Decoded,
         old: &Value,
         before: &str,
         options: &WriteOptions,
@@ -56,14 +57,17 @@ impl Registry {
         if place.part == "scale" {
             object = subresources::scale::of_value(&place.kind, &object);
         }
-        Ok((read(place, Body::Value(object), options.field_validation)?, owners))
+        let again = told_again(findings, options)?;
+        let Incoming { value, mut warnings } = read(place, Body::Value(object), options.field_validation)?;
+        warnings.splice(..0, again);
+        Ok((Incoming { value, warnings }, owners))
     }
 
     /// The new object that applying leads to where there is none, and the text of its owners.
     pub(super) fn newly_applied(
         &self,
         place: &Place,
-        config: &Value,
+        Decoded { value: config, findings }: &Decoded,
         options: &WriteOptions,
     ) -> Result<(Incoming, String), Status> {
         let resource = place.version.resource();
@@ -95,14 +99,36 @@ impl Registry {
         let mut entries = vec![Entry::new(manager, set, Some(now.into()))];
         entries.retain(|entry| !entry.set().is_empty());
         let owners = entries::write(&mut entries);
-        let incoming =
+        let again = told_again(findings, options)?;
+        let mut incoming =
             decode::in_version(&place.version, Body::Value(config.clone()), options.field_validation)?;
+        incoming.warnings.splice(..0, again);
         Ok((incoming, owners))
+    }
+}
+
+/// What is to be told of keys that a configuration sets again; a strict client is refused, but only when all else is right.
+fn told_again(findings: &[Finding], options: &WriteOptions) -> Result<Vec<String>, Status> {
+    match options.field_validation {
+        FieldValidation::Strict if !findings.is_empty() => {
+            let words = schema::yaml_errors(findings);
+            Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {words}"
+            )))
+        }
+        FieldValidation::Strict | FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Warn => Ok(findings.iter().map(ToString::to_string).collect()),
     }
 }
 
 /// Refuses what cannot be applied here, with Kubernetes' words.
 fn check_config(place: &Place, resource: &Resource, config: &Value) -> Result<(), Status> {
+    if !config.is_object() {
+        let words = decode::cannot_unmarshal(config, decode::TREE);
+        return Err(Status::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: {words}"
+        )));
+    }
     let text = |field| tree::text(config, field).unwrap_or_default();
     if text("apiVersion") != resource.api_version() || text("kind") != resource.kind {
         let words = format!("invalid object type: {}", type_of(config));
@@ -112,7 +138,7 @@ fn check_config(place: &Place, resource: &Resource, config: &Value) -> Result<()
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let shape = match place.part {
-        "scale" => crate::schema::builtin()
+        "scale" => schema::builtin()
             .kind(&resource.group, &resource.version, &resource.kind)
             .map_or(Shape::Deduced, Shape::Structure),
         _ => owners::shape(place, resource),

@@ -9,25 +9,23 @@ use serde_json::Value;
 
 use super::Place;
 use super::decode::{self, Incoming};
-use crate::patch::strategic::Refusal;
+use super::patch::{Sent, Way, unfit};
+use crate::patch::strategic::{self, Refusal};
 use crate::patch::{self, PatchError};
+use crate::schema::{Decoded, LARGEST_FINDINGS};
 use crate::{schema, subresources, tree};
 
 const NO_STRATEGY: &str =
     "strategic merge patch is not supported for this kind; use application/merge-patch+json";
 
-/// What is to be done to the current state. Made anew for each attempt.
+/// What is to be done to the current state.
 pub(super) enum Change {
     /// Becomes this.
     Replace(Incoming),
-    /// Has this laid over it.
-    Merge(Value),
-    /// Has this laid over it as the schema says, with its directives.
-    Strategic(Value),
-    /// Has these operations applied.
-    Operations(Value),
+    /// Is changed by this.
+    Patch(Sent),
     /// Has what this manager applied before replaced by this.
-    Apply(Value),
+    Apply(Decoded),
 }
 
 impl Change {
@@ -36,16 +34,19 @@ impl Change {
         let has = |tree: &Value| tree["metadata"].get("managedFields").is_some();
         match self {
             Self::Replace(_) | Self::Apply(_) => false,
-            Self::Merge(tree) | Self::Strategic(tree) => {
+            Self::Patch(Sent { way: Way::Merge | Way::Strategic, tree, .. }) => {
                 has(tree) || tree.get("metadata").is_some_and(Value::is_null)
             }
-            Self::Operations(operations) => operations.as_array().into_iter().flatten().any(|operation| {
-                let path = |field| operation[field].as_str().unwrap_or("-");
-                let concerns = |path: &str| {
-                    ["", "/metadata"].contains(&path) || path.starts_with("/metadata/managedFields")
-                };
-                concerns(path("path")) || concerns(path("from"))
-            }),
+            Self::Patch(Sent { way: Way::Operations, tree, .. }) => {
+                let mut operations = tree.as_array().into_iter().flatten();
+                operations.any(|operation| {
+                    let path = |field| operation[field].as_str().unwrap_or("-");
+                    let concerns = |path: &str| {
+                        ["", "/metadata"].contains(&path) || path.starts_with("/metadata/managedFields")
+                    };
+                    concerns(path("path")) || concerns(path("from"))
+                })
+            }
         }
     }
 }
@@ -73,6 +74,36 @@ pub(super) fn requested(
     old: &Value,
     validation: FieldValidation,
 ) -> Result<Incoming, Status> {
+    let sent = match change {
+        Change::Replace(Incoming { value, warnings }) => {
+            return Ok(Incoming { value: value.clone(), warnings: warnings.clone() });
+        }
+        Change::Patch(sent) => sent,
+        // It has a way of its own.
+        Change::Apply(_) => return Err(Status::internal("a configuration is no patch")),
+    };
+    let shown = || match sent.way {
+        Way::Strategic => Ok(strategic::shown(&sent.tree)),
+        Way::Merge | Way::Operations => Ok(strategic::cut(patched(place, sent, old)?.to_string())),
+    };
+    let body = Body::Value(patched(place, sent, old)?);
+    let decoded = match place.part {
+        "scale" => decode::decoded(&document(place), body),
+        _ => decode::decoded_in_version(&place.version, body),
+    };
+    let Decoded { value, findings } = match decoded {
+        Err(status) if status.code == 400 => return Err(unfit(shown()?, &status.message)),
+        decoded => decoded?,
+    };
+    let findings = sent.findings.iter().cloned().chain(findings).take(LARGEST_FINDINGS).collect();
+    match decode::finish(Decoded { value, findings }, validation) {
+        Ok(incoming) => Ok(incoming),
+        Err(error) => Err(unfit(shown()?, &error.to_string())),
+    }
+}
+
+/// What a patch makes of the object, before that is read.
+fn patched(place: &Place, sent: &Sent, old: &Value) -> Result<Value, Status> {
     let seen = || match place.part {
         "scale" => Cow::Owned(subresources::scale::of_value(&place.kind, old)),
         _ => in_version(place, old),
@@ -88,30 +119,23 @@ pub(super) fn requested(
         }
         document
     };
-    let patched = match change {
-        Change::Replace(incoming) => {
-            return Ok(Incoming { value: incoming.value.clone(), warnings: incoming.warnings.clone() });
-        }
-        Change::Merge(tree) => {
+    match sent.way {
+        Way::Merge => {
             let mut document = changeable();
-            patch::merge(&mut document, tree.clone());
-            without_rest(document)
+            patch::merge(&mut document, sent.tree.clone());
+            Ok(without_rest(document))
         }
-        Change::Strategic(tree) => {
+        Way::Strategic => {
             let known = |of: &Resource| schema::builtin().kind(&of.group, &of.version, &of.kind);
             // The lists of an older version have the keys they have today.
             let of = known(&document(place)).or_else(|| known(place.resource()));
             // Kubernetes' answer too for a kind without a schema in the program.
             let of = of.ok_or_else(|| Status::new(Reason::UnsupportedMediaType, NO_STRATEGY))?;
-            without_rest(patch::strategic::merge(changeable(), tree.clone(), of).map_err(not_patched)?)
+            let merged = strategic::merge(changeable(), sent.tree.clone(), of);
+            merged.map(without_rest).map_err(not_patched)
         }
-        // It has a way of its own.
-        Change::Apply(_) => return Err(Status::internal("a configuration is no patch")),
-        Change::Operations(operations) => {
-            patch::apply_operations(seen().into_owned(), operations).map_err(not_patched)?
-        }
-    };
-    read(place, Body::Value(patched), validation)
+        Way::Operations => patch::apply_operations(seen().into_owned(), &sent.tree).map_err(not_patched),
+    }
 }
 
 /// The object in the version that was asked for.
@@ -128,6 +152,7 @@ fn not_patched(error: PatchError) -> Status {
     let words = error.to_string();
     match error {
         PatchError::Malformed(_) => Status::bad_request(words),
+        PatchError::TooManyOperations(_) => Status::new(Reason::RequestEntityTooLarge, words),
         PatchError::Failed { .. } | PatchError::Refused(Refusal::ListOfLists) => {
             Status::new(Reason::Invalid, words)
         }

@@ -11,9 +11,11 @@ use super::change::{Change, read, requested};
 use super::create::held;
 use super::decode::{self, Incoming};
 use super::owners::{self, Owners};
+use super::patch::{self, Way};
 use super::{ATTEMPTS, Place, Registry, metadata};
 use crate::admission::{Findings, Options};
 use crate::builtin::Checked;
+use crate::schema::Decoded;
 use crate::store::{Draft, Expected, Next, Refused, Write};
 use crate::subresources::pod_parts;
 use crate::{subresources, tree};
@@ -44,17 +46,20 @@ impl Registry {
         patch: Patch,
         options: &WriteOptions,
     ) -> Result<Reply, Status> {
-        let change = match patch {
-            Patch::Merge(body) => Change::Merge(decode::tree(body)?),
-            Patch::Json(body) => Change::Operations(decode::tree(body)?),
-            Patch::Strategic(body) => Change::Strategic(decode::tree(body)?),
-            Patch::Apply(body) => return self.apply(place, decode::tree(body)?, options).await,
+        let sent = match patch {
+            Patch::Merge(body) => patch::read(Way::Merge, body)?,
+            Patch::Json(body) => patch::read(Way::Operations, body)?,
+            Patch::Strategic(body) => patch::read(Way::Strategic, body)?,
+            Patch::Apply(body) => {
+                let config = decode::tree(place.version.resource(), body)?;
+                return self.apply(place, config, options).await;
+            }
         };
-        self.change(place, change, options).await
+        self.change(place, Change::Patch(sent), options).await
     }
 
     /// Applies to the object, or creates it.
-    async fn apply(&self, place: &Place, config: Value, options: &WriteOptions) -> Result<Reply, Status> {
+    async fn apply(&self, place: &Place, config: Decoded, options: &WriteOptions) -> Result<Reply, Status> {
         if !place.part.is_empty() || self.store.get(&place.store_key()).is_some() {
             return self.change(place, Change::Apply(config), options).await;
         }

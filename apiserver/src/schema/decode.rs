@@ -1,11 +1,14 @@
 //! Decoding by the schema: drops what the API does not know, says where, and refuses what has the wrong type.
 
+use std::fmt::Display;
+
 use api::field::FieldError;
 use serde::Deserializer;
 use serde_json::{Map, Value};
 
 use super::finding::{Finding, StrictError};
 use super::path::Path;
+use super::syntax;
 use super::types::{Form, Kind, Type};
 use super::visitor::{Decoder, Notes, wrong};
 
@@ -34,8 +37,8 @@ impl Decoded {
 /// The object cannot be understood. Kubernetes answers 400.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DecodeError {
-    /// The text is not JSON.
-    #[error("invalid JSON: {0}")]
+    /// The text is not JSON: what Go says of it, as users of Kubernetes know it.
+    #[error("{0}")]
     Syntax(String),
     /// A value does not have the type of its field.
     #[error("{0}")]
@@ -48,9 +51,17 @@ pub enum DecodeError {
 /// Decodes an object from JSON text. An object of a kind gets `apiVersion` and `kind` if it has none.
 pub fn decode(of: &'static Type, json: &[u8]) -> Result<Decoded, DecodeError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let decoded = run(of, &mut deserializer)?;
-    deserializer.end().map_err(|error| DecodeError::Syntax(error.to_string()))?;
-    Ok(decoded)
+    let decoded = run(of, &mut deserializer).and_then(|decoded| match deserializer.end() {
+        Ok(()) => Ok(decoded),
+        Err(error) => Err(invalid(&error)),
+    });
+    // Whether the text is JSON at all is the first thing to say, wherever reading it ended.
+    decoded.map_err(|error| syntax::mistake(json).map_or(error, DecodeError::Syntax))
+}
+
+/// For what Go would take, such as a number beyond all numbers.
+pub(super) fn invalid(error: &impl Display) -> DecodeError {
+    DecodeError::Syntax(format!("invalid JSON: {error}"))
 }
 
 /// Does the same to an object that is parsed already; it can have no duplicate fields.
@@ -64,8 +75,7 @@ fn run<'de, D: Deserializer<'de>>(of: &'static Type, deserializer: D) -> Result<
     let root =
         Decoder { notes: &mut notes, out: &mut value, path: &Path::ROOT, form: Form::One, leaf: of.leaf };
     if let Err(error) = deserializer.deserialize_any(root) {
-        let syntax = || DecodeError::Syntax(error.to_string());
-        return Err(notes.error.unwrap_or_else(syntax));
+        return Err(notes.error.unwrap_or_else(|| invalid(&error)));
     }
     match (value.as_object_mut(), of.kind) {
         (Some(members), Some(kind)) => fill_in(members, kind)?,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use api::manifest::SetAgain;
+
 use super::types::Type;
 
 /// More findings than this are not kept: nobody reads on.
@@ -25,6 +27,12 @@ pub enum Overlooked {
     UnknownField,
     /// The field is given more than once; the last one counts.
     DuplicateField,
+    /// An operation of a JSON patch has no such field.
+    UnknownInOperation,
+    /// An operation of a JSON patch has the field more than once; the last one counts.
+    DuplicateInOperation,
+    /// A key of YAML is set again on this line; the last one counts. The path is the key alone.
+    SetAgain(usize),
 }
 
 impl Finding {
@@ -37,9 +45,18 @@ impl Finding {
     }
 }
 
+impl From<SetAgain> for Finding {
+    fn from(SetAgain { line, key }: SetAgain) -> Self {
+        Self { what: Overlooked::SetAgain(line), path: key, suggestion: None }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} field {:?}", self.what, self.path)
+        match self.what {
+            Overlooked::SetAgain(line) => SetAgain { line, key: self.path.clone() }.fmt(formatter),
+            what => write!(formatter, "{what} field {:?}", self.path),
+        }
     }
 }
 
@@ -48,6 +65,9 @@ impl fmt::Display for Overlooked {
         formatter.write_str(match self {
             Self::UnknownField => "unknown",
             Self::DuplicateField => "duplicate",
+            Self::UnknownInOperation => "json patch unknown",
+            Self::DuplicateInOperation => "json patch duplicate",
+            Self::SetAgain(_) => "repeated",
         })
     }
 }
@@ -61,13 +81,17 @@ pub struct StrictError {
 
 impl fmt::Display for StrictError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("strict decoding error: ")?;
-        for (index, finding) in self.findings.iter().enumerate() {
-            let separator = if index > 0 { ", " } else { "" };
-            write!(formatter, "{separator}{finding}")?;
-        }
-        Ok(())
+        let is_again = |finding: &&Finding| matches!(finding.what, Overlooked::SetAgain(_));
+        let (again, fields): (Vec<&Finding>, Vec<&Finding>) = self.findings.iter().partition(is_again);
+        let again = (!again.is_empty()).then(|| yaml_errors(&again));
+        let words: Vec<String> = again.into_iter().chain(fields.iter().map(ToString::to_string)).collect();
+        write!(formatter, "strict decoding error: {}", words.join(", "))
     }
+}
+
+/// What the reader of YAML behind Kubernetes says of several mistakes.
+pub fn yaml_errors(mistakes: &[impl fmt::Display]) -> String {
+    mistakes.iter().fold("yaml: unmarshal errors:".to_owned(), |text, mistake| format!("{text}\n  {mistake}"))
 }
 
 impl std::error::Error for StrictError {}

@@ -23,7 +23,13 @@ pub struct Notes {
 }
 
 impl Notes {
-    fn find(&mut self, what: Overlooked, path: &Path<'_>, suggest: impl FnOnce() -> Option<&'static str>) {
+    /// Notes that something is overlooked.
+    pub fn find(
+        &mut self,
+        what: Overlooked,
+        path: &Path<'_>,
+        suggest: impl FnOnce() -> Option<&'static str>,
+    ) {
         if self.findings.len() < LARGEST_FINDINGS {
             let finding = Finding { what, path: path.dotted(), suggestion: suggest() };
             // A field given three times is one finding.
@@ -33,7 +39,8 @@ impl Notes {
         }
     }
 
-    fn refuse<E: de::Error>(&mut self, error: DecodeError) -> E {
+    /// Keeps an error; what is returned only ends the reading.
+    pub fn refuse<E: de::Error>(&mut self, error: DecodeError) -> E {
         self.error = Some(error);
         E::custom("")
     }

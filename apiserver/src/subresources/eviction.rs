@@ -159,12 +159,13 @@ fn current_version(body: Body) -> Body {
     let is_older = |value: &Value| value["apiVersion"] == OLDER;
     let newer = |mut value: Value| {
         tree::set(&mut value, "apiVersion", Some(RESOURCE.api_version().into()));
-        Body::Value(value)
+        value
     };
     match body {
-        Body::Value(value) if is_older(&value) => newer(value),
+        Body::Value(value) if is_older(&value) => Body::Value(newer(value)),
+        Body::Yaml(value, again) if is_older(&value) => Body::Yaml(newer(value), again),
         Body::Json(json) => match serde_json::from_slice::<Value>(&json) {
-            Ok(value) if is_older(&value) => newer(value),
+            Ok(value) if is_older(&value) => Body::Value(newer(value)),
             _ => Body::Json(json),
         },
         body => body,

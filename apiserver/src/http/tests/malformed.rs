@@ -36,8 +36,9 @@ fn nested(open: &str, close: &str, depth: usize) -> String {
 }
 
 fn bodies() -> Vec<Row> {
-    let not_json =
-        "400 BadRequest ConfigMap in version \"v1\" cannot be handled as a ConfigMap: invalid JSON: ";
+    let not_json = "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: ";
+    let not_yaml =
+        "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): yaml: line ";
     let laughs = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, at| {
         let one = at - 1;
         format!("{text}a{at}: &a{at} [*a{one}, *a{one}, *a{one}, *a{one}]\n")
@@ -45,17 +46,37 @@ fn bodies() -> Vec<Row> {
     let protobuf = |message: &[u8]| crate::codec::protobuf::enclose("v1", "ConfigMap", message);
     let whole = protobuf(b"\x0a\x03\x0a\x01x");
     vec![
-        posted(JSON, "", not_json),
-        posted(JSON, "{", not_json),
-        posted(JSON, "nonsense", not_json),
+        posted(
+            JSON,
+            "",
+            "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)",
+        ),
+        posted(
+            JSON,
+            "{",
+            "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input ({)",
+        ),
+        posted(
+            JSON,
+            "nonsense",
+            "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: invalid character 'o' in literal null (expecting 'u') (6e6f6e73656e7365)",
+        ),
         posted(JSON, r#"{"metadata":{"name":"x"}} {}"#, not_json),
-        posted(JSON, r#"{"metadata":{"name":"x",}}"#, not_json),
+        posted(
+            JSON,
+            r#"{"metadata":{"name":"the-name-of-this-one"},}"#,
+            "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: invalid character '}' looking for beginning of object key string ({\"metadata\":{\"name\":\"the-name- ...)",
+        ),
         posted(JSON, r#"{"data":{"a":NaN}}"#, not_json),
         posted(JSON, r#"{"data":{"a":Infinity}}"#, not_json),
         posted(JSON, &b"{\"data\":{\"a\":\"\xff\xfe\"}}"[..], not_json),
         posted(JSON, &b"{\"data\":{\"a\":\"\\ud800\"}}"[..], not_json),
         posted(JSON, &b"\x00\x01\x02"[..], not_json),
-        posted(JSON, "[]", "400 BadRequest "),
+        posted(
+            JSON,
+            "[]",
+            "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" } (5b5d)",
+        ),
         posted(JSON, "null", "400 BadRequest "),
         posted(JSON, r#""text""#, "400 BadRequest "),
         posted(JSON, nested(r#"{"a":"#, "}", 10_000), "400 BadRequest "),
@@ -87,36 +108,35 @@ fn bodies() -> Vec<Row> {
             endless(&[b' '; 1 << 16], 1600),
             "413 RequestEntityTooLarge Request entity too large: limit is 3145728",
         ),
-        posted(YAML, "a: [", "400 BadRequest error converting YAML to JSON: yaml: line "),
-        posted(YAML, "\u{0}", "400 BadRequest error converting YAML to JSON: yaml: line 1: "),
+        posted(YAML, "a: [", not_yaml),
+        posted(YAML, "\u{0}", not_yaml),
         posted(
             YAML,
             &b"a: \xff"[..],
-            "400 BadRequest error converting YAML to JSON: yaml: the text is not UTF-8",
+            "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): yaml: the text is not UTF-8 (613a20ff)",
         ),
-        posted(YAML, "", "400 BadRequest error converting YAML to JSON: yaml: the text holds no object"),
+        posted(
+            YAML,
+            "",
+            "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): yaml: the text holds no object (<empty>)",
+        ),
         posted(YAML, "- a", "400 BadRequest "),
         posted(
             YAML,
             "a: 1\n---\nb: 2",
-            "400 BadRequest error converting YAML to JSON: yaml: line 3: the text holds more than one object",
+            "400 BadRequest the object provided is unrecognized (must be of type ConfigMap): yaml: line 3: the text holds more than one object (",
         ),
         posted(
             YAML,
             "{kind: List, apiVersion: v1, items: [{metadata: {name: x}}]}",
             "400 BadRequest the API version in the data (v1, Kind=List) does not match the expected API version (v1, Kind=ConfigMap)",
         ),
-        posted(YAML, "a: *b", "400 BadRequest error converting YAML to JSON: yaml: line 1: "),
-        posted(YAML, "a: &a [*a]", "400 BadRequest error converting YAML to JSON: yaml: line 1: "),
-        posted(YAML, laughs, "400 BadRequest error converting YAML to JSON: yaml: line "),
-        posted(YAML, "a: .nan", "400 BadRequest error converting YAML to JSON: yaml: line 1: "),
-        posted(
-            YAML,
-            format!("a: {}", "[".repeat(10_000)),
-            "400 BadRequest error converting YAML to JSON: yaml: line 1: ",
-        ),
-        posted(YAML, "{a: {".repeat(5_000), "400 BadRequest error converting YAML to JSON: yaml: line 1: "),
-        posted(YAML, "a: 1\na: 2", "400 BadRequest error converting YAML to JSON: yaml: line 2: "),
+        posted(YAML, "a: *b", not_yaml),
+        posted(YAML, "a: &a [*a]", not_yaml),
+        posted(YAML, laughs, not_yaml),
+        posted(YAML, "a: .nan", not_yaml),
+        posted(YAML, format!("a: {}", "[".repeat(10_000)), not_yaml),
+        posted(YAML, "{a: {".repeat(5_000), not_yaml),
         posted(
             PROTOBUF,
             "",
@@ -167,23 +187,55 @@ fn patches() -> Vec<Row> {
             "415 UnsupportedMediaType the body of the request was in an unknown format - accepted media types include: ",
         ),
         patched(JSON, "{}", "415 UnsupportedMediaType "),
-        patched(MERGE, "", "400 BadRequest error decoding patch: "),
-        patched(MERGE, "{", "400 BadRequest error decoding patch: "),
-        patched(MERGE, "[]", "400 BadRequest "),
+        patched(MERGE, "", "400 BadRequest error decoding patch: unexpected end of JSON input"),
+        patched(
+            MERGE,
+            "{]",
+            "400 BadRequest error decoding patch: invalid character ']' looking for beginning of object key string",
+        ),
+        patched(
+            MERGE,
+            "[]",
+            "400 BadRequest error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+        patched(MERGE, "null", "400 BadRequest Invalid JSON Patch"),
         patched(MERGE, nested(r#"{"a":"#, "}", 10_000), "400 BadRequest "),
         patched(MERGE, &b"{\"data\":\"\xff\"}"[..], "400 BadRequest "),
-        patched(MERGE, r#"{"data":7}"#, "400 BadRequest "),
+        patched(
+            MERGE,
+            r#"{"data":7}"#,
+            "422 Invalid  \"\" is invalid: patch: Invalid value: \"{\\\"apiVersion\\\":\\\"v1\\\",\\\"data\\\":7,",
+        ),
         patched(
             MERGE,
             r#"{"metadata":{"name":"other"}}"#,
             "400 BadRequest the name of the object (other) does not match the name on the URL (kept)",
         ),
-        patched(OPERATIONS, "{}", "400 BadRequest "),
+        patched(
+            OPERATIONS,
+            "{}",
+            "400 BadRequest error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+        ),
+        patched(OPERATIONS, "[", "400 BadRequest error decoding patch: unexpected end of JSON input"),
+        patched(
+            OPERATIONS,
+            format!("[{}]", vec![r#"{"op":"remove","path":"/a"}"#; 10_001].join(",")),
+            "413 RequestEntityTooLarge Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001",
+        ),
         patched(OPERATIONS, r#"[{"op":"explode","path":"/a"}]"#, "400 BadRequest "),
         patched(OPERATIONS, r#"[{"op":"add","path":"/data/a/b/c","value":1}]"#, "422 Invalid "),
         patched(OPERATIONS, r#"[{"op":"test","path":"/data/a","value":"9"}]"#, "422 Invalid "),
-        patched(OPERATIONS, r#"[{"op":"copy","from":"","path":"/data/x"}]"#, "400 BadRequest "),
-        patched(STRATEGIC, "[]", "400 BadRequest "),
+        patched(
+            OPERATIONS,
+            r#"[{"op":"copy","from":"","path":"/data/x"}]"#,
+            "422 Invalid  \"\" is invalid: patch: ",
+        ),
+        patched(
+            STRATEGIC,
+            "[]",
+            "400 BadRequest json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+        patched(STRATEGIC, "x", "400 BadRequest invalid character 'x' looking for beginning of value"),
         patched(
             STRATEGIC,
             r#"{"$patch":"explode"}"#,

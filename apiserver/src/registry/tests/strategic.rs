@@ -86,11 +86,12 @@ async fn mistakes_are_answered() {
         (refused.code, refused.to_string())
     };
     let strict = FieldValidation::Strict;
-    assert_eq!(patch(json!([1]), strict).await, (400, "error decoding patch: must be an object".to_owned()));
+    let words = "json: cannot unmarshal array into Go value of type map[string]interface {}".to_owned();
+    assert_eq!(patch(json!([1]), strict).await, (400, words));
     let words = "map: map[image:x] does not contain declared merge key: name".to_owned();
     assert_eq!(patch(spec(json!([{"image": "x"}])), strict).await, (400, words));
     let (code, words) = patch(spec(json!([{"name": "main", "imagee": "x"}])), strict).await;
-    assert_eq!(code, 400);
+    assert_eq!(code, 422);
     assert!(words.contains("unknown field \"spec.template.spec.containers[0].imagee\""), "{words}");
     let (code, words) = patch(json!({"spec": {"replicas": -1}}), strict).await;
     assert_eq!(code, 422);

@@ -251,9 +251,19 @@ fn wrong_types_are_refused_with_path_value_and_what_is_allowed() {
         ),
         ("core.v1.Pod", "[]", r#"body: Invalid value: "array": must be an object"#),
         ("core.v1.Pod", "null", "body: Invalid value: null: must be an object"),
-        ("core.v1.Pod", "", "invalid JSON: EOF while parsing a value at line 1 column 0"),
-        ("core.v1.Pod", "{\"spec\":\n{]", "invalid JSON: key must be a string at line 2 column 2"),
-        ("core.v1.Pod", "{} x", "invalid JSON: trailing characters at line 1 column 4"),
+        ("core.v1.Pod", "", "unexpected end of JSON input"),
+        ("core.v1.Pod", "{\"spec\":\n{]", "invalid character ']' looking for beginning of object key string"),
+        ("core.v1.Pod", "{} x", "invalid character 'x' after top-level value"),
+        (
+            "core.v1.Pod",
+            r#"{"spec": 1, x"#,
+            "invalid character 'x' looking for beginning of object key string",
+        ),
+        (
+            "core.v1.Pod",
+            r#"{"metadata":{"generation":1e400}}"#,
+            "invalid JSON: number out of range at line 1 column 31",
+        ),
         ("core.v1.Pod", r#"{"kind":"Node"}"#, r#"kind: Invalid value: "Node": must be Pod"#),
         ("core.v1.Pod", r#"{"apiVersion":"apps/v1"}"#, r#"apiVersion: Invalid value: "apps/v1": must be v1"#),
     ];
