@@ -1,6 +1,9 @@
 //! Real sockets, real TLS, and clients good and bad.
 #![allow(clippy::unwrap_used)]
 
+mod frames;
+mod raw;
+
 use std::net::SocketAddr;
 
 use api::backend::User;
@@ -48,6 +51,11 @@ struct Slow {
 }
 
 async fn start(change: impl FnOnce(&mut Limits)) -> World {
+    start_before(change, |_| Router::new()).await
+}
+
+/// The same in front of other routes.
+async fn start_before(change: impl FnOnce(&mut Limits), routes: impl FnOnce(&Cluster) -> Router) -> World {
     let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
     let authority = Authority::ephemeral(&ServerNames::new([10, 96, 0, 1].into()), &clock).unwrap();
     let cluster = Cluster::with(clock.clone(), Some(authority.tokens())).await;
@@ -60,7 +68,7 @@ async fn start(change: impl FnOnce(&mut Limits)) -> World {
         [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
     let address = listeners[1].local_addr().unwrap();
     let slow = Arc::new(Slow::default());
-    let router = Router::new()
+    let router = routes(&cluster)
         .route("/who", get(who))
         .route("/slow", get(finish_when_told))
         .layer(Extension(Arc::clone(&slow)));
@@ -122,10 +130,14 @@ impl World {
         self.get(&self.client(identity), "/who").await.unwrap().text().await.unwrap()
     }
 
-    async fn raw(&self) -> tokio_rustls::client::TlsStream<TcpStream> {
+    async fn raw(
+        &self,
+        identity: Option<&Identity>,
+        alpn: &[u8],
+    ) -> tokio_rustls::client::TlsStream<TcpStream> {
         let tcp = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        let config = self.tls(None, HTTP1, rustls::ALL_VERSIONS);
+        let config = self.tls(identity, alpn, rustls::ALL_VERSIONS);
         TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
     }
 
@@ -273,7 +285,7 @@ async fn whoever_is_slow_to_begin_is_let_go() {
     let world =
         start(|limits| (limits.handshake, limits.first_request) = (Duration::from_secs(600), SHORT)).await;
     for sent in ["", "GET /who HTTP/1.1\r\nHost: localh"] {
-        let mut stream = world.raw().await;
+        let mut stream = world.raw(None, HTTP1).await;
         stream.write_all(sent.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
@@ -315,7 +327,7 @@ async fn a_stop_lets_requests_finish() {
         let url = format!("https://{}/slow", world.address);
         let mut requests = JoinSet::new();
         requests.spawn(async move { client.get(url).send().await.unwrap().text().await.unwrap() });
-        let mut idle = world.raw().await;
+        let mut idle = world.raw(None, HTTP1).await;
         world.slow.came.notified().await;
         world.stop.send(true).unwrap();
         let _ = idle.read_to_end(&mut Vec::new()).await;
