@@ -3,6 +3,10 @@
 //! Each body takes any bytes and panics if a promise is broken. The fuzzers in `tests/fuzz` call them for as long as one
 //! likes, and the tests here with damaged examples, a bounded number of times.
 
+mod applies;
+mod kinds;
+mod schemas;
+
 use api::selector::{FieldSelector, LabelSelector};
 use api::{Key, manifest};
 use serde_json::{Value, json};
@@ -14,6 +18,9 @@ use crate::registry::continuation::Continuation;
 use crate::schema::{self, Type};
 use crate::stream::spdy::frame::{self, Control, Head};
 use crate::stream::spdy::header::{Packer, Unpacker};
+pub use applies::applies;
+pub use kinds::kinds;
+pub use schemas::schemas;
 
 /// What an expression may cost here: enough for every operation, and little time.
 const STEPS: u64 = 10_000;

@@ -15,6 +15,32 @@ const CHANGE: &str = r#"{"metadata":{"labels":{"a":null}},"spec":{"$setElementOr
 const OPERATIONS: &str = r#"[{"op":"add","path":"/spec/containers/-","value":{}},{"op":"copy","from":"/spec","path":"/x"},
     {"op":"test","path":"/kind","value":"Pod"},{"op":"move","from":"/metadata/name","path":"/metadata/n~1~0"}]"#;
 
+const VERSION: &str = r#"{"schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object",
+    "required":["a"],"x-kubernetes-validations":[{"rule":"self.n >= 0 || has(oldSelf.n)"}],"properties":{
+    "a":{"type":"string","default":"x","pattern":"^[a-z]*$"},"n":{"type":"integer","maximum":10,"multipleOf":2},
+    "l":{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":["k"],"items":{"type":"object",
+        "required":["k"],"properties":{"k":{"type":"string"},"v":{"x-kubernetes-int-or-string":true}}}},
+    "s":{"type":"array","x-kubernetes-list-type":"set","maxItems":5,"items":{"type":"string","enum":["a","b"]}},
+    "m":{"type":"object","additionalProperties":{"type":"number","nullable":true,"default":1}},
+    "e":{"type":"object","x-kubernetes-preserve-unknown-fields":true}},"oneOf":[{"required":["n"]}]}}}},
+    "additionalPrinterColumns":[{"name":"V","type":"string","jsonPath":".spec.l[?(@.k==\"x\")].v"}],
+    "selectableFields":[{"jsonPath":".spec.a"}],"subresources":{"status":{}}}"#;
+
+const THING: &str = r#"{"apiVersion":"example.com/v1","kind":"Thing","metadata":{"name":"x"},"spec":{"n":2,
+    "l":[{"k":"x","v":1},{"k":"y","v":"z"}],"s":["a"],"m":{"a":null,"b":1.5},"e":{"f":[{}]}}}"#;
+
+const OWNERS: &str = r#"[{"manager":"a","operation":"Apply","apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":{
+    "f:metadata":{"f:labels":{".":{},"f:a":{}}},"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:image":{}}},
+    "f:l":{"k:{\"k\":\"x\"}":{".":{},"f:v":{}}},"f:s":{"v:\"a\"":{}}}}},{"manager":"stranger","operation":"Apply",
+    "apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:finalizers":{"v:\"x\"":{}}}}}]"#;
+
+const CONFIGURATION: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"a":"c"},"finalizers":["y"]},
+    "spec":{"containers":[{"name":"c","image":"j","ports":[{"containerPort":80}],"resources":{"limits":{"cpu":"1000m"}}},
+    {"name":"d","image":"k"}]}}"#;
+
+const WANTED_THING: &str = r#"{"apiVersion":"example.com/v1","kind":"Thing","metadata":{"name":"x"},"spec":{"n":4,
+    "l":[{"k":"x","v":2}],"s":["b"],"m":{"c":1}}}"#;
+
 /// An example, damaged: bytes replaced, inserted and taken out, and pieces of it repeated.
 fn damaged(example: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let damage = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>(), 0..5_u8);
@@ -77,6 +103,19 @@ fn conversation() -> Vec<u8> {
     bytes
 }
 
+/// Otherwise the bodies below would have nothing to hold.
+#[test]
+fn the_examples_are_what_they_should_be() {
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert!(schemas::declared(parsed(VERSION)).is_some());
+    let owners = parsed(OWNERS);
+    assert_eq!(crate::managed::entries::from_value(&owners).unwrap().len(), 2);
+    for (config, of) in [(CONFIGURATION, "core.v1.Pod"), (POD, "core.v1.Pod")] {
+        let of = schema::builtin().named(of).unwrap();
+        assert_eq!(patch::apply::check(crate::managed::Shape::Structure(of), &parsed(config)), None);
+    }
+}
+
 proptest! {
     #[test]
     fn any_frame_is_answered(bytes in damaged(conversation())) {
@@ -90,6 +129,27 @@ proptest! {
             *first = choice;
         }
         json(&bytes);
+    }
+
+    #[test]
+    fn any_object_is_answered(choice: u8, mut bytes in one_of(&[&format!("x{POD}"), &format!("x{CHANGE}")])) {
+        if let Some(first) = bytes.first_mut() {
+            *first = choice;
+        }
+        kinds(&bytes);
+    }
+
+    #[test]
+    fn any_schema_is_answered(bytes in one_of(&[&format!("{VERSION}\0{THING}")])) {
+        schemas(&bytes);
+    }
+
+    #[test]
+    fn any_configuration_is_answered(bytes in one_of(&[
+        &format!("{POD}\0{OWNERS}\0{CONFIGURATION}"),
+        &format!("{THING}\0{OWNERS}\0{WANTED_THING}\0{VERSION}"),
+    ])) {
+        applies(&bytes);
     }
 
     #[test]
