@@ -41,6 +41,7 @@ pub mod pod_template;
 pub mod priority_class;
 pub mod priority_level;
 pub mod replica_set;
+mod replicated;
 pub mod replication_controller;
 pub mod resource_claim;
 pub mod resource_quota;

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::{Value, json};
 
-use super::template;
+use super::{replicated, template};
 use crate::builtin::{Builtin, Column, Definition};
-use crate::cells::{self, number};
+use crate::cells;
 use crate::path::Path;
 use crate::tree;
 
@@ -73,30 +73,18 @@ impl Builtin for ReplicaSets {
         }
     }
 
-    const COLUMNS: &'static [Column] = &[
-        cells::NAME,
-        number("Desired", "How many pods there are to be."),
-        number("Current", "How many pods there are."),
-        number("Ready", "How many pods are ready."),
-        cells::AGE,
-        cells::CONTAINERS,
-        cells::IMAGES,
-        cells::SELECTOR,
-    ];
+    const COLUMNS: &'static [Column] = replicated::COLUMNS;
 
     fn row(replica_set: &ReplicaSet, now: Timestamp) -> Vec<Value> {
         let spec = replica_set.spec.as_ref();
         let status = replica_set.status.as_ref();
-        let [containers, images] = cells::template(spec.and_then(|spec| spec.template.as_ref()));
-        vec![
-            cells::name(&replica_set.metadata),
-            spec.and_then(|spec| spec.replicas).unwrap_or(0).into(),
-            status.map_or(0, |status| status.replicas).into(),
-            status.and_then(|status| status.ready_replicas).unwrap_or(0).into(),
-            cells::age(&replica_set.metadata, now),
-            containers,
-            images,
-            cells::selector(spec.map(|spec| &spec.selector)),
-        ]
+        let counts = [
+            spec.and_then(|spec| spec.replicas),
+            status.map(|status| status.replicas),
+            status.and_then(|status| status.ready_replicas),
+        ];
+        let template = spec.and_then(|spec| spec.template.as_ref());
+        let selector = cells::selector(spec.map(|spec| &spec.selector));
+        replicated::row(&replica_set.metadata, counts, template, selector, now)
     }
 }

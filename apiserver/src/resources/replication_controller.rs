@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ReplicationController, ReplicationControllerSpec};
 use serde_json::{Value, json};
 
-use super::template;
+use super::{replicated, template};
 use crate::builtin::{Builtin, Column, Definition, Dependents};
-use crate::cells::{self, number};
+use crate::cells;
 use crate::path::Path;
 use crate::tree;
 
@@ -81,31 +81,19 @@ impl Builtin for ReplicationControllers {
         (field == "status.replicas").then(|| replicas.to_string().into())
     }
 
-    const COLUMNS: &'static [Column] = &[
-        cells::NAME,
-        number("Desired", "How many pods there are to be."),
-        number("Current", "How many pods there are."),
-        number("Ready", "How many pods are ready."),
-        cells::AGE,
-        cells::CONTAINERS,
-        cells::IMAGES,
-        cells::SELECTOR,
-    ];
+    const COLUMNS: &'static [Column] = replicated::COLUMNS;
 
     fn row(controller: &ReplicationController, now: Timestamp) -> Vec<Value> {
         let spec = controller.spec.as_ref();
         let status = controller.status.as_ref();
-        let [containers, images] = cells::template(spec.and_then(|spec| spec.template.as_ref()));
-        vec![
-            cells::name(&controller.metadata),
-            spec.and_then(|spec| spec.replicas).unwrap_or(0).into(),
-            status.map_or(0, |status| status.replicas).into(),
-            status.and_then(|status| status.ready_replicas).unwrap_or(0).into(),
-            cells::age(&controller.metadata, now),
-            containers,
-            images,
-            cells::labels(spec.and_then(|spec| spec.selector.as_ref())),
-        ]
+        let counts = [
+            spec.and_then(|spec| spec.replicas),
+            status.map(|status| status.replicas),
+            status.and_then(|status| status.ready_replicas),
+        ];
+        let template = spec.and_then(|spec| spec.template.as_ref());
+        let selector = cells::labels(spec.and_then(|spec| spec.selector.as_ref()));
+        replicated::row(&controller.metadata, counts, template, selector, now)
     }
 }
 
