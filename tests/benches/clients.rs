@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tests::figures::{self, resident_mib, row, single};
+use tests::figures::{resident_mib, row, single};
 use tests::https::Https;
+use tests::load::{self, IN_FLIGHT};
 use tests::require;
 use tests::served::Served;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-const IN_FLIGHT: usize = 32;
 const PATCHES: usize = 20_000;
 const WATCHERS: u64 = 1_000;
 const EVENTS_PER_SECOND: u64 = 1_000;
@@ -29,9 +29,7 @@ const MERGE: &str = "application/merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
 fn main() -> Result<()> {
-    figures::head("cargo bench -p tests --bench clients");
-    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    threads.block_on(measure())
+    load::run("cargo bench -p tests --bench clients", measure())
 }
 
 async fn measure() -> Result<()> {
@@ -50,16 +48,15 @@ async fn measure() -> Result<()> {
 
 /// Changes of objects, each client with one of its own.
 async fn patches(https: &Https, name: &str, query: &'static str, format: &'static str) -> Result<()> {
-    let mut tasks = JoinSet::new();
     for worker in 0..IN_FLIGHT {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("patched-{worker}")},
             "data": {"number": "none", "key": "value"}});
         https.json("POST", CONFIG_MAPS, Some(&map)).await?;
     }
     let begin = Instant::now();
-    for worker in 0..IN_FLIGHT {
+    load::at_once(|worker| {
         let https = https.clone();
-        tasks.spawn(async move {
+        async move {
             let path = format!("{CONFIG_MAPS}/patched-{worker}{query}");
             for number in 0..PATCHES / IN_FLIGHT {
                 let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"number": number.to_string()},
@@ -69,10 +66,10 @@ async fn patches(https: &Https, name: &str, query: &'static str, format: &'stati
                 ensure!(answer.status() == 200, "{}", answer.text().await?);
                 answer.bytes().await?;
             }
-            Ok::<(), anyhow::Error>(())
-        });
-    }
-    tasks.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
+            Ok(())
+        }
+    })
+    .await?;
     let rate = PATCHES as f64 / begin.elapsed().as_secs_f64();
     single(&format!("{name}, {IN_FLIGHT} in flight"), &format!("{rate:.0}/s"));
     https.json("DELETE", CONFIG_MAPS, None).await?;
@@ -101,11 +98,10 @@ async fn watchers(https: &Https) -> Result<()> {
         });
     }
     let begin = Instant::now();
-    let mut writers = JoinSet::new();
-    for worker in 0..IN_FLIGHT as u64 {
+    load::at_once(|worker| {
         let https = https.clone();
-        writers.spawn(async move {
-            for number in (worker..EVENTS_PER_SECOND * SECONDS).step_by(IN_FLIGHT) {
+        async move {
+            for number in (worker as u64..EVENTS_PER_SECOND * SECONDS).step_by(IN_FLIGHT) {
                 let due = Duration::from_secs_f64(number as f64 / EVENTS_PER_SECOND as f64);
                 tokio::time::sleep_until((begin + due).into()).await;
                 let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"key": "value"},
@@ -114,9 +110,9 @@ async fn watchers(https: &Https) -> Result<()> {
                 ensure!(status == 201, "{status} {answer}");
             }
             Ok(())
-        });
-    }
-    writers.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
+        }
+    })
+    .await?;
     let wrote = begin.elapsed();
     let arrived = tokio::time::timeout(Duration::from_secs(60), all.notified()).await;
     let delivered = seen.load(Ordering::Relaxed) as f64 / begin.elapsed().as_secs_f64();
@@ -177,24 +173,9 @@ fn processor_time(process: &str) -> Result<Duration> {
 
 /// What stored pods of 4 KiB take beyond their bytes.
 async fn stored_pods(https: &Https, process: &str) -> Result<()> {
-    let pods = "/api/v1/namespaces/default/pods";
     let before = resident_mib(process)?;
-    let mut tasks = JoinSet::new();
-    for worker in 0..IN_FLIGHT {
-        let https = https.clone();
-        tasks.spawn(async move {
-            for number in (worker..PODS).step_by(IN_FLIGHT) {
-                let pod = json!({"apiVersion": "v1", "kind": "Pod",
-                    "metadata": {"name": format!("stored-{number}"), "annotations": {"filling": "x".repeat(2_500)}},
-                    "spec": {"nodeSelector": {"none": "such"}, "containers": [{"name": "main", "image": "localhost/hello"}]}});
-                let (status, answer) = https.json("POST", pods, Some(&pod)).await?;
-                ensure!(status == 201, "{status} {answer}");
-            }
-            Ok(())
-        });
-    }
-    tasks.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
-    let bytes = https.open(pods).await?.bytes().await?.len();
+    load::create_waiting_pods(https, "stored", PODS).await?;
+    let bytes = https.open(load::PODS).await?.bytes().await?.len();
     let grown = (resident_mib(process)? - before) as f64 * 1024.0 / PODS as f64;
     let own = bytes as f64 / 1024.0 / PODS as f64;
     single(&format!("memory of each of {PODS} stored pods"), &format!("{grown:.1} KiB"));

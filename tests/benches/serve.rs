@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::figures::{self, resident_mib, row, single};
+use tests::figures::{resident_mib, row, single};
 use tests::https::Https;
+use tests::load::{self, IN_FLIGHT};
 use tests::served::{self, Served};
-use tokio::task::JoinSet;
 
 /// The guest of examples/hello, without its volume.
 const HELLO: &[u8] = include_bytes!("../../examples/hello/hello.wasm");
@@ -22,16 +22,13 @@ const DONE: &str = r#"(module (memory (export "memory") 1) (func (export "_start
 const ROUNDS: usize = 20;
 const SINGLE_CREATES: usize = 300;
 const GROUPED_CREATES: usize = 20_000;
-const IN_FLIGHT: usize = 32;
 const PODS: usize = 5_000;
 const COMPLETIONS: u64 = 500;
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 fn main() -> Result<()> {
-    figures::head("cargo bench -p tests --bench serve");
-    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    threads.block_on(measure())
+    load::run("cargo bench -p tests --bench serve", measure())
 }
 
 async fn measure() -> Result<()> {
@@ -67,9 +64,7 @@ async fn starts() -> Result<Arc<tempfile::TempDir>> {
         let name = format!("first-{round}");
         run_pod(&https, &name).await?;
         running.push(begin.elapsed());
-        https
-            .json("DELETE", &format!("/api/v1/namespaces/default/pods/{name}?gracePeriodSeconds=0"), None)
-            .await?;
+        https.json("DELETE", &format!("{}/{name}?gracePeriodSeconds=0", load::PODS), None).await?;
         home = served.stop()?.1;
     }
     // The first of them compiled the guest.
@@ -91,12 +86,11 @@ fn import(served: &Served, name: &str, program: &[u8]) -> Result<()> {
 async fn run_pod(https: &Https, name: &str) -> Result<()> {
     let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": "localhost/hello"}]});
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec});
-    let (status, made) = https.json("POST", "/api/v1/namespaces/default/pods", Some(&pod)).await?;
+    let (status, made) = https.json("POST", load::PODS, Some(&pod)).await?;
     ensure!(status == 201, "{status} {made}");
     let from = made["metadata"]["resourceVersion"].as_str().context("a revision")?;
-    let path = format!(
-        "/api/v1/namespaces/default/pods?watch=1&resourceVersion={from}&fieldSelector=metadata.name%3D{name}"
-    );
+    let pods = load::PODS;
+    let path = format!("{pods}?watch=1&resourceVersion={from}&fieldSelector=metadata.name%3D{name}");
     until_event(https, &path, |event| event["object"]["status"]["phase"] == "Running").await
 }
 
@@ -129,17 +123,16 @@ async fn creates(https: &Https, folder: &Path) -> Result<()> {
     single("ConfigMap creates, 1 in flight", &format!("{one:.0}/s"));
     single("  of the bare rate", &format!("{:.0} %", 100.0 * one / bare));
     let begin = Instant::now();
-    let mut tasks = JoinSet::new();
-    for worker in 0..IN_FLIGHT {
+    load::at_once(|worker| {
         let https = https.clone();
-        tasks.spawn(async move {
+        async move {
             for number in 0..GROUPED_CREATES / IN_FLIGHT {
                 create(&https, &format!("grouped-{worker}-{number}")).await?;
             }
-            Ok::<(), anyhow::Error>(())
-        });
-    }
-    tasks.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
+            Ok(())
+        }
+    })
+    .await?;
     let many = GROUPED_CREATES as f64 / begin.elapsed().as_secs_f64();
     single(&format!("ConfigMap creates, {IN_FLIGHT} in flight"), &format!("{many:.0}/s"));
     https.json("DELETE", CONFIG_MAPS, None).await?;
@@ -258,21 +251,7 @@ async fn many_pods(https: &Https, process: &str) -> Result<()> {
 
 /// Lists pods that wait for a node, 4 KiB each.
 async fn lists(https: &Https) -> Result<()> {
-    let mut tasks = JoinSet::new();
-    for worker in 0..IN_FLIGHT {
-        let https = https.clone();
-        tasks.spawn(async move {
-            for number in (worker..PODS).step_by(IN_FLIGHT) {
-                let pod = json!({"apiVersion": "v1", "kind": "Pod",
-                    "metadata": {"name": format!("listed-{number}"), "annotations": {"filling": "x".repeat(2_500)}},
-                    "spec": {"nodeSelector": {"none": "such"}, "containers": [{"name": "main", "image": "localhost/hello"}]}});
-                let (status, answer) = https.json("POST", "/api/v1/namespaces/default/pods", Some(&pod)).await?;
-                ensure!(status == 201, "{status} {answer}");
-            }
-            Ok(())
-        });
-    }
-    tasks.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
+    load::create_waiting_pods(https, "listed", PODS).await?;
     let (mut spans, mut bytes): (Vec<Duration>, usize) = (Vec::new(), 0);
     for _ in 0..ROUNDS {
         let begin = Instant::now();

@@ -2,6 +2,7 @@
 
 pub mod figures;
 pub mod https;
+pub mod load;
 pub mod real;
 pub mod require;
 pub mod scenario;
