@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use crate::kinds::Kinds;
 use crate::manifest::SetAgain;
 use crate::object::{Key, Object, Revision};
 use crate::resource::Resource;
@@ -18,6 +19,11 @@ use crate::watch::WatchStream;
 pub trait Backend: Send + Sync + 'static {
     /// Authorizes, admits, validates and carries out one request.
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Status>>;
+
+    /// The kinds it serves. One that cannot tell names none, and never will.
+    fn kinds(&self) -> Kinds {
+        tokio::sync::watch::channel(Arc::from([])).1
+    }
 }
 
 /// Who asks.

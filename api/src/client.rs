@@ -9,6 +9,7 @@ use crate::backend::{
     Answer, Backend, Body, DeleteOptions, ListOptions, ObjectList, Patch, Reply, Request, User, Verb,
     WatchOptions, WriteOptions,
 };
+use crate::kinds::Kinds;
 use crate::object::{Key, Object};
 use crate::resource::Resource;
 use crate::status::Status;
@@ -122,6 +123,11 @@ impl Client {
         options: DeleteOptions,
     ) -> Result<Object, Status> {
         object(self.call(resource, key.clone(), "", Verb::Delete(options)).await?)
+    }
+
+    /// The kinds that are served.
+    pub fn kinds(&self) -> Kinds {
+        self.backend.kinds()
     }
 
     /// Any request, with the warnings of its reply.

@@ -10,6 +10,7 @@ pub mod cron;
 pub mod dialer;
 pub mod event;
 pub mod field;
+pub mod kinds;
 pub mod manifest;
 pub mod object;
 pub mod quantity;

@@ -36,12 +36,14 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use api::backend::{Answer, Backend, Reply, Request, User, Verb};
+use api::kinds::{Kind, Kinds};
 use api::resource::SERVICES;
 use api::status::Reason;
 use api::{Clock, Object, Resource, Status};
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use serde_json::Value;
+use tokio::sync::watch::Sender;
 
 pub(crate) use identity::Identity;
 
@@ -69,6 +71,8 @@ pub struct Registry {
     pub(crate) identity: Identity,
     authorizer: Arc<dyn Authorizer>,
     served: ArcSwap<Served>,
+    /// The same as those see it who follow every kind.
+    kinds: Sender<Arc<[Kind]>>,
     openapi: Arc<OpenApi>,
     converters: OnceLock<Arc<dyn Converters>>,
     allocator: Allocator,
@@ -91,12 +95,14 @@ impl Registry {
     ) -> Self {
         // The revisions of a store go on where those of an earlier process end, and so do its uids.
         let used = store.revision().0 - BEGINNING.0;
+        let served = Served::builtin();
         Self {
             store,
             clock,
             identity: Identity::new(seed.wrapping_add(used)),
             authorizer,
-            served: ArcSwap::from_pointee(Served::builtin()),
+            kinds: Sender::new(served.kinds()),
+            served: ArcSwap::from_pointee(served),
             openapi: Arc::new(OpenApi::new()),
             converters: OnceLock::new(),
             allocator: Allocator::new(ranges),
@@ -223,6 +229,10 @@ impl Registry {
 impl Backend for Registry {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Status>> {
         Box::pin(self.answer(request))
+    }
+
+    fn kinds(&self) -> Kinds {
+        self.kinds.subscribe()
     }
 }
 

@@ -7,6 +7,7 @@ mod older;
 mod other;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -165,6 +166,29 @@ impl Served {
     pub fn in_order(&self) -> impl Iterator<Item = &Arc<Version>> {
         self.in_order.iter()
     }
+
+    /// Each kind once, for those who follow them all.
+    pub fn kinds(&self) -> Arc<[api::kinds::Kind]> {
+        let mut kinds: BTreeMap<Resource, Vec<Resource>> = BTreeMap::new();
+        for version in &self.in_order {
+            kinds.entry(stored(version)).or_default().push(version.resource().clone());
+        }
+        let kinds = kinds.into_iter().map(|(stored, versions)| {
+            let is_served = versions.contains(&stored);
+            let preferred = versions.first().filter(|_| !is_served).cloned();
+            api::kinds::Kind { resource: preferred.unwrap_or(stored), versions }
+        });
+        kinds.collect()
+    }
+}
+
+/// The names of a kind in the version in which its objects are stored.
+fn stored(version: &Version) -> Resource {
+    let resource = version.kind().resource().clone();
+    match version.kind().custom() {
+        Some(kind) => Resource { version: kind.family.storage.clone().into(), ..resource },
+        None => resource,
+    }
 }
 
 fn address(version: &Version) -> (&str, &str, &str) {
@@ -175,6 +199,17 @@ fn address(version: &Version) -> (&str, &str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_is_listed_once_with_its_versions() {
+        let kinds = Served::builtin().kinds();
+        assert_eq!(kinds.len(), BUILTINS.len());
+        let ingresses = kinds.iter().find(|kind| kind.resource.kind == "Ingress").expect("is served");
+        let versions: Vec<String> = ingresses.versions.iter().map(Resource::api_version).collect();
+        assert_eq!(ingresses.resource.api_version(), "networking.k8s.io/v1");
+        assert!(versions.contains(&"networking.k8s.io/v1".into()), "{versions:?}");
+        assert!(versions.contains(&"extensions/v1beta1".into()), "{versions:?}");
+    }
 
     #[test]
     fn every_version_is_found_by_its_names_and_by_nothing_else() {

@@ -18,13 +18,14 @@ use api::{Cache, Resource};
 use jiff::Timestamp;
 
 use crate::Settings;
+use crate::kinds::Kinds;
 
 #[cfg(test)]
 pub(crate) use action::describe;
 pub use action::{Action, Create, Refusal, Report, Target};
 pub use latency::{BOUNDS_SECONDS, Latencies};
 pub use queue::Load;
-pub(crate) use run::{Surroundings, Work, start};
+pub(crate) use run::{Surroundings, Work, look_again, start, watch_kind};
 
 /// One controller, as a row of [`crate::CONTROLLERS`].
 pub struct Controller {
@@ -50,6 +51,8 @@ pub type Decide = fn(&View<'_>, &Target) -> Result<Vec<Action>, DecodeError>;
 pub struct View<'a> {
     /// The cluster as far as it is known.
     pub cache: &'a Cache,
+    /// What is known of kinds.
+    pub kinds: &'a Kinds,
     /// What was settled when the controllers were started.
     pub settings: &'a Settings,
     /// The time.
@@ -59,12 +62,15 @@ pub struct View<'a> {
 /// Names the objects concerned by a change.
 pub type Concerns = fn(&Cache, &Change, &mut dyn FnMut(Target));
 
+/// Names the objects concerned by a change of an object of any resource.
+pub type ConcernsOfEvery = fn(&Cache, &Kinds, &Resource, &Change, &mut dyn FnMut(Target));
+
 /// A kind of objects that a controller follows, and whom a change of them concerns.
 pub enum Watch {
     /// The objects of one resource.
     Of(Resource, Concerns),
-    /// The objects of every resource in the cache.
-    Every(fn(&Cache, &Resource, &Change, &mut dyn FnMut(Target))),
+    /// The objects of every resource there is, those that come later included.
+    Every(ConcernsOfEvery),
 }
 
 impl Controller {

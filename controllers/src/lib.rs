@@ -13,6 +13,7 @@ pub mod endpointslice;
 pub mod framework;
 pub mod garbage;
 pub mod job;
+pub mod kinds;
 pub mod namespace;
 mod owner;
 mod pod;
@@ -37,6 +38,7 @@ use api::{Cache, Client, Clock};
 use tokio::task::JoinSet;
 
 use framework::{Controller, Load, Surroundings, Work};
+use kinds::{Keeper, Kinds};
 pub use typed::Typed;
 
 /// All controllers.
@@ -71,12 +73,13 @@ pub struct Settings {
 
 /// The controllers and the scheduler at work.
 pub struct Controllers {
-    works: Vec<(&'static str, Arc<Work>)>,
+    works: Vec<(&'static Controller, Arc<Work>)>,
     scheduler: Arc<scheduler::Meter>,
 }
 
 impl Controllers {
-    /// Starts them all; they end with `tasks`. The cache must have been built with [`cache_builder`].
+    /// Starts them all; they end with `tasks`. The cache must have been built with [`cache_builder`], and is made to hold
+    /// every kind there is.
     pub fn start(
         client: &Client,
         cache: &Cache,
@@ -86,25 +89,30 @@ impl Controllers {
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let settings = Arc::new(settings);
+        let kinds = Arc::new(Kinds::new(client.kinds()));
         let surroundings = |name: &str| Surroundings {
             client: client.with_user(User::component(name)),
             cache: cache.clone(),
+            kinds: Arc::clone(&kinds),
             clock: clock.clone(),
             recorder: recorder.with_component(name),
             settings: Arc::clone(&settings),
         };
+        let mut keeper = Keeper::new(surroundings("kinds"), client.kinds());
+        keeper.settle();
         let start = |controller: &&'static Controller| {
             let work = framework::start(controller, surroundings(controller.name), tasks);
-            (controller.name, work)
+            (*controller, work)
         };
-        let works = CONTROLLERS.iter().map(start).collect();
+        let works: Vec<_> = CONTROLLERS.iter().map(start).collect();
+        tasks.spawn(keeper.run(works.clone()));
         let scheduler = scheduler::start(surroundings(SCHEDULER), tasks);
         Self { works, scheduler }
     }
 
     /// How busy each controller is, for metrics.
     pub fn loads(&self) -> impl Iterator<Item = (&'static str, Load)> {
-        self.works.iter().map(|(name, work)| (*name, work.load()))
+        self.works.iter().map(|(controller, work)| (controller.name, work.load()))
     }
 
     /// How busy the scheduler is, for metrics.

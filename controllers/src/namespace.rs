@@ -8,48 +8,34 @@ use std::time::Duration;
 
 use api::event::seconds;
 use api::object::DecodeError;
-use api::resource::{
-    CONFIG_MAPS, ENDPOINTS, EVENTS, JOBS, LEASES, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, SERVICES,
-};
+use api::resource::NAMESPACES;
 use api::{Cache, Object, Resource};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition};
 use serde_json::{Value, json};
 
 use crate::framework::{Action, Controller, Target, Watch};
+use crate::kinds::UNSEEN;
 use crate::typed::Typed;
 
 /// The finalizer of a namespace's spec that stands for its content.
 const FINALIZER: &str = "kubernetes";
 
-/// Kinds that change too often to be kept in the cache, and are deleted unseen.
-static UNSEEN: [Resource; 1] = [EVENTS];
-
 /// The controller's row.
 pub const CONTROLLER: Controller = Controller {
     name: "namespace-controller",
-    watches: &[Watch::Every(|cache, resource, change, add| {
+    watches: &[Watch::Every(|cache, _, resource, change, add| {
         if *resource == NAMESPACES {
             return add(Target::of(&NAMESPACES, change.object()));
         }
         let inside = api::Key::cluster(change.object().namespace());
-        if resource.namespaced
+        if is_seen(resource)
             && cache.get(&NAMESPACES, &inside).is_some_and(|namespace| namespace.is_terminating())
         {
             add(Target::new(&NAMESPACES, inside));
         }
     })],
-    // What nobody else reads, but must be known to be deleted.
-    reads: &[
-        (NAMESPACES, None),
-        (CONFIG_MAPS, None),
-        (SECRETS, None),
-        (SERVICE_ACCOUNTS, None),
-        (SERVICES, None),
-        (ENDPOINTS, None),
-        (JOBS, None),
-        (LEASES, None),
-    ],
+    reads: &[(NAMESPACES, None)],
     decide: |view, target| {
         let state = observe(view.cache, target)?;
         Ok(state.map_or(vec![], |state| reconcile(&state, view.now)))
@@ -63,7 +49,7 @@ pub const CONTROLLER: Controller = Controller {
 pub struct State {
     /// The namespace.
     pub namespace: Typed<Namespace>,
-    /// All in it that the cache knows of.
+    /// All in it, but what is deleted unseen.
     pub content: Vec<(Resource, Object)>,
 }
 
@@ -74,13 +60,17 @@ pub fn observe(cache: &Cache, target: &Target) -> Result<Option<State>, DecodeEr
         return Ok(None);
     };
     let mut content = Vec::new();
-    for resource in cache.resources().filter(|resource| resource.namespaced) {
-        let snapshot = cache.snapshot(resource);
-        let objects = snapshot.in_namespace(object.name());
+    cache.each(|resource, snapshot| {
+        let objects = snapshot.in_namespace(object.name()).filter(|_| is_seen(resource));
         content.extend(objects.map(|object| (resource.clone(), object.clone())));
-    }
+    });
     let namespace = Typed::new(object)?;
     Ok(Some(State { namespace, content }))
+}
+
+/// Whether a resource is content that is deleted piece by piece.
+fn is_seen(resource: &Resource) -> bool {
+    resource.namespaced && !UNSEEN.contains(resource)
 }
 
 /// Decides what to delete, and when the namespace may go.

@@ -2,7 +2,9 @@
 
 mod jobs;
 mod namespaces;
+mod owners;
 mod rollouts;
+mod whole;
 
 use std::time::Duration;
 
@@ -27,7 +29,13 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Self {
+        Self::start_with(|_| ())
+    }
+
+    /// A cluster whose server was prepared.
+    fn start_with(prepare: impl FnOnce(&Server)) -> Self {
         let server = Server::default();
+        prepare(&server);
         let clock = Clock::virtual_from(now());
         let client = Client::new(Arc::new(server.clone()), User::component("test"));
         let settings = Settings { root_ca: Some("CA".to_owned()) };

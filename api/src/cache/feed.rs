@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tracing::{debug, warn};
 
-use super::{Cache, Change, Snapshot};
+use super::{Cache, Change, Shelf, Snapshot};
 use crate::backend::{ListOptions, WatchOptions};
 use crate::client::Client;
 use crate::clock::Clock;
@@ -22,30 +22,50 @@ const LARGEST_BATCH: usize = 512;
 
 /// Keeps one resource of the cache up to date for as long as the task lives.
 pub(super) async fn run(cache: Cache, resource: Resource, client: Client, clock: Clock) {
+    let Some(shelf) = cache.shelf(&resource) else { return };
     loop {
-        match list_and_watch(&cache, &resource, &client).await {
-            Ok(()) => debug!(%resource, "watch ended"),
-            Err(status) if status.is_expired() => debug!(%resource, "watch expired"),
-            Err(status) => {
-                warn!(%resource, error = %status, "watch failed");
-                clock.sleep(RETRY_AFTER).await;
-            }
+        let ended = list_and_watch(&shelf, &resource, &client).await;
+        recover(ended, &resource, &clock).await;
+    }
+}
+
+/// The same for one that may cease to be served: then it ends.
+pub(super) async fn run_while_served(cache: Cache, resource: Resource, client: Client, clock: Clock) {
+    let Some(shelf) = cache.shelf(&resource) else { return };
+    loop {
+        match list_and_watch(&shelf, &resource, &client).await {
+            Err(status) if status.is_not_found() => break,
+            ended => recover(ended, &resource, &clock).await,
+        }
+    }
+    if shelf.reached.borrow().is_none() {
+        // It never was served, whatever was said: who tries again at once would do so for ever.
+        clock.sleep(RETRY_AFTER).await;
+    }
+}
+
+/// Takes note of how a watch ended, and waits before the next if it failed.
+async fn recover(ended: Result<(), Status>, resource: &Resource, clock: &Clock) {
+    match ended {
+        Ok(()) => debug!(%resource, "watch ended"),
+        Err(status) if status.is_expired() => debug!(%resource, "watch expired"),
+        Err(status) => {
+            warn!(%resource, error = %status, "watch failed");
+            clock.sleep(RETRY_AFTER).await;
         }
     }
 }
 
-async fn list_and_watch(cache: &Cache, resource: &Resource, client: &Client) -> Result<(), Status> {
+async fn list_and_watch(shelf: &Shelf, resource: &Resource, client: &Client) -> Result<(), Status> {
     let list = client.list(resource, "", ListOptions::default()).await?;
-    let shelf = cache.shelf(resource);
     let mut snapshot = Snapshot::clone(&shelf.snapshot.load());
     let changes = snapshot.replace(list.items);
     shelf.publish(snapshot, &changes, list.revision);
     let options = WatchOptions { revision: Some(list.revision), bookmarks: true, ..WatchOptions::default() };
-    follow(cache, resource, client.watch(resource, "", options).await?).await
+    follow(shelf, client.watch(resource, "", options).await?).await
 }
 
-async fn follow(cache: &Cache, resource: &Resource, events: WatchStream) -> Result<(), Status> {
-    let shelf = cache.shelf(resource);
+async fn follow(shelf: &Shelf, events: WatchStream) -> Result<(), Status> {
     let mut batches = events.ready_chunks(LARGEST_BATCH);
     while let Some(batch) = batches.next().await {
         let mut snapshot = Snapshot::clone(&shelf.snapshot.load());

@@ -6,7 +6,7 @@ use api::backend::{Answer, DeleteOptions, ListOptions, Propagation, Reply, User}
 use api::resource::NAMESPACES;
 use api::watch::{WatchEvent, WatchStream};
 use api::{Key, Object, Status};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use super::{Place, Registry};
@@ -19,7 +19,14 @@ use crate::store::Collection;
 impl Registry {
     /// From now on these custom kinds are served.
     pub(crate) fn serve_custom(&self, versions: Vec<Version>) {
-        self.served.store(Arc::new(Served::with_custom(versions)));
+        let served = Arc::new(Served::with_custom(versions));
+        let kinds = served.kinds();
+        self.served.store(served);
+        self.kinds.send_if_modified(|known| {
+            let is_new = *known != kinds;
+            *known = kinds;
+            is_new
+        });
     }
 
     /// The OpenAPI documents of everything that is served.
@@ -134,7 +141,8 @@ async fn one(
 }
 
 /// The events with their objects in the version that was asked for. Ends when the definition changes: then other rules
-/// hold, and who watches begins anew.
+/// hold, and who watches begins anew. What happened until then is told before, so that nobody misses how the last objects of a
+/// kind went with it.
 fn watch(kind: KindHandle, events: WatchStream, converters: Option<Arc<dyn Converters>>) -> WatchStream {
     let retired = kind.custom().map(|kind| kind.family.retired.subscribe());
     let ended = async move {
@@ -159,5 +167,12 @@ fn watch(kind: KindHandle, events: WatchStream, converters: Option<Arc<dyn Conve
             shown.unwrap_or_else(WatchEvent::Error)
         }
     });
-    Box::pin(shown.take_until(ended))
+    let state = (Box::pin(shown), Box::pin(ended));
+    Box::pin(stream::unfold(state, |(mut shown, mut ended)| async move {
+        tokio::select! {
+            biased;
+            event = shown.next() => Some((event?, (shown, ended))),
+            () = &mut ended => None,
+        }
+    }))
 }

@@ -113,14 +113,9 @@ fn pods_of(cache: &Cache, object: &Object) -> Vec<Object> {
         return vec![object.clone()];
     }
     let mut owners = BTreeSet::from([object.uid().to_owned()]);
-    for resource in cache.resources() {
-        let owned = cache
-            .snapshot(resource)
-            .owned_by(object.uid())
-            .map(|owned| owned.uid().to_owned())
-            .collect::<Vec<_>>();
-        owners.extend(owned);
-    }
+    cache.each(|_, snapshot| {
+        owners.extend(snapshot.owned_by(object.uid()).map(|owned| owned.uid().to_owned()));
+    });
     let pods = cache.snapshot(&PODS);
     owners.iter().flat_map(|uid| pods.owned_by(uid)).cloned().collect()
 }

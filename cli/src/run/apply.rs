@@ -54,10 +54,8 @@ impl Applied {
             }
             let attempt = attempt(client, one, last, false).await;
             let (done, revision) = attempt.map_err(|status| Mistakes::of(one.mistakes(&status)))?;
-            // Nobody here looks at kinds that the cache does not hold.
-            if cache.resources().any(|held| *held == one.resource) {
-                cache.reach(&one.resource, revision).await;
-            }
+            // Nobody here looks at kinds that the cache does not hold: there is no wait for them.
+            cache.reach(&one.resource, revision).await;
             steps.push(Step { done, name: one.name() });
             self.0.insert(id, one.value.clone());
         }

@@ -55,9 +55,7 @@ impl Applier<'_> {
             self.answer(&refusal, &status, &mut written).await;
         }
         for (resource, revision) in &written.reached {
-            if self.cache.holds(resource) {
-                self.cache.reach(resource, *revision).await;
-            }
+            self.cache.reach(resource, *revision).await;
         }
         outcome.map(|()| wake(actions))
     }

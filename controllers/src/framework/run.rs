@@ -3,8 +3,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::cache::Change;
 use api::event::Recorder;
-use api::{Cache, Client, Clock};
+use api::{Cache, Client, Clock, Resource};
 use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -12,14 +13,16 @@ use tracing::{Instrument, debug, debug_span, error};
 
 use super::apply::Applier;
 use super::queue::{Ending, Load, Queue};
-use super::{Controller, Target, View, Watch};
+use super::{Concerns, ConcernsOfEvery, Controller, Target, View, Watch};
 use crate::Settings;
+use crate::kinds::Kinds;
 
 /// What the controllers work with.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) client: Client,
     pub(crate) cache: Cache,
+    pub(crate) kinds: Arc<Kinds>,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
     pub(crate) settings: Arc<Settings>,
@@ -57,37 +60,65 @@ pub(crate) fn start(
     let queue = Mutex::new(Queue::new(controller.pace));
     let work = Arc::new(Work { queue, added: Notify::new(), clock: surroundings.clock.clone() });
     for watch in controller.watches {
-        follow(watch, &surroundings.cache, &work);
+        if let Watch::Of(resource, concerns) = watch {
+            follow(resource, *concerns, &surroundings.cache, &work);
+        }
+    }
+    for resource in surroundings.cache.resources() {
+        watch_kind(controller, &resource, &surroundings.cache, &surroundings.kinds, &work);
     }
     tasks.spawn(run(controller, surroundings, Arc::clone(&work)));
     work
 }
 
 /// Adds what changes concern. Holds the cache weakly, as the cache holds its subscribers.
-fn follow(watch: &'static Watch, cache: &Cache, work: &Arc<Work>) {
-    match watch {
-        Watch::Of(resource, concerns) => {
-            let (weak, work) = (cache.downgrade(), Arc::clone(work));
-            let subscriber = Box::new(move |change: &_| {
-                if let Some(cache) = weak.upgrade() {
-                    concerns(&cache, change, &mut |target| work.add(target));
-                }
-            });
-            cache.subscribe(resource, subscriber);
+fn follow(resource: &Resource, concerns: Concerns, cache: &Cache, work: &Arc<Work>) {
+    let (weak, work) = (cache.downgrade(), Arc::clone(work));
+    let subscriber = Box::new(move |change: &_| {
+        if let Some(cache) = weak.upgrade() {
+            concerns(&cache, change, &mut |target| work.add(target));
         }
-        Watch::Every(concerns) => {
-            for resource in cache.resources() {
-                let (weak, work) = (cache.downgrade(), Arc::clone(work));
-                let of = resource.clone();
-                let subscriber = Box::new(move |change: &_| {
-                    if let Some(cache) = weak.upgrade() {
-                        concerns(&cache, &of, change, &mut |target| work.add(target));
-                    }
-                });
-                cache.subscribe(resource, subscriber);
+    });
+    cache.subscribe(resource, subscriber);
+}
+
+/// Has a controller follow a resource if it follows every one.
+pub(crate) fn watch_kind(
+    controller: &Controller,
+    resource: &Resource,
+    cache: &Cache,
+    kinds: &Arc<Kinds>,
+    work: &Arc<Work>,
+) {
+    for concerns in of_every(controller) {
+        let (weak, kinds, work) = (cache.downgrade(), Arc::clone(kinds), Arc::clone(work));
+        let of = resource.clone();
+        let subscriber = Box::new(move |change: &_| {
+            if let Some(cache) = weak.upgrade() {
+                concerns(&cache, &kinds, &of, change, &mut |target| work.add(target));
             }
-        }
+        });
+        cache.subscribe(resource, subscriber);
     }
+}
+
+/// Shows a controller that follows every resource all there is, as if it were new: what a reference means has changed.
+pub(crate) fn look_again(controller: &Controller, cache: &Cache, kinds: &Kinds, work: &Work) {
+    for concerns in of_every(controller) {
+        cache.each(|resource, snapshot| {
+            for object in snapshot.iter() {
+                let change = Change { old: None, new: Some(object.clone()) };
+                concerns(cache, kinds, resource, &change, &mut |target| work.add(target));
+            }
+        });
+    }
+}
+
+fn of_every(controller: &Controller) -> impl Iterator<Item = ConcernsOfEvery> {
+    controller.watches.iter().filter_map(|watch| match watch {
+        Watch::Every(concerns) => Some(*concerns),
+        Watch::Of(..) => None,
+    })
 }
 
 async fn run(controller: &'static Controller, surroundings: Surroundings, work: Arc<Work>) {
@@ -133,8 +164,8 @@ async fn look(
 }
 
 async fn attempt(controller: &'static Controller, surroundings: &Surroundings, target: &Target) -> Ending {
-    let Surroundings { client, cache, clock, recorder, settings } = surroundings;
-    let view = View { cache, settings, now: clock.now() };
+    let Surroundings { client, cache, kinds, clock, recorder, settings } = surroundings;
+    let view = View { cache, kinds, settings, now: clock.now() };
     let actions = match (controller.decide)(&view, target) {
         Ok(actions) => actions,
         Err(error) => {

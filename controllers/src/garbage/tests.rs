@@ -1,11 +1,12 @@
 //! The rules of owners and what they own, one row each.
 
+use api::Key;
 use api::resource::{PODS, REPLICA_SETS};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::framework::describe;
-use crate::testing::{NOW, object};
+use crate::testing::{NOW, now, object};
 
 /// An object from words: `name`, then `terminating`, `foreground`, `orphan` for itself, and `OWNER=block` or `OWNER=free`
 /// for each owner.
@@ -36,17 +37,24 @@ fn check(text: &str, dependents: &str, expected: &[&str]) {
     let object = parse(text);
     let references = object.metadata().owner_references.clone().unwrap_or_default();
     let owners = references.into_iter().map(|owner| {
+        let absent = || Target::new(&REPLICA_SETS, Key::new("n", "absent"));
         let standing = match owner.name.as_str() {
-            "absent" => Standing::Absent(Target::new(&REPLICA_SETS, Key::new("n", "absent"))),
+            "absent" | "elsewhere" => Standing::Absent(Some(absent())),
+            "gone" => Standing::Absent(None),
             "waiting" => Standing::Waiting,
             "unknown" => Standing::Unknown,
             _ => Standing::Present,
         };
-        (owner, standing)
+        Owner { standing, is_elsewhere: owner.name == "elsewhere", reference: owner }
     });
     let dependents = dependents.split_whitespace().map(|text| (PODS, parse(text)));
-    let state = State { owners: owners.collect(), dependents: dependents.collect(), resource: PODS, object };
-    assert_eq!(describe(&reconcile(&state)), expected, "{text}");
+    let (owners, dependents) = (owners.collect(), dependents.collect());
+    let mut state = State { owners, dependents, is_complete: true, resource: PODS, object };
+    assert_eq!(describe(&reconcile(&state, now())), expected, "{text}");
+    if waits(&state.object) {
+        state.is_complete = false;
+        assert_eq!(describe(&reconcile(&state, now())), ["wake at 2026-01-01T12:00:01Z"], "{text}");
+    }
 }
 
 #[test]
@@ -57,6 +65,11 @@ fn what_lost_all_owners_goes() {
     check("a:absent=block", "", &["expect no ReplicaSet absent", "delete Pod a Background"]);
     check("a:absent=block:orphan", "", &["expect no ReplicaSet absent", "delete Pod a Orphan"]);
     check("a:absent=block:terminating", "", &[]);
+    check("a:gone=block", "", &["delete Pod a Background"]);
+    check("a:gone=block:foreground", "", &["delete Pod a Foreground"]);
+    let event = "OwnerRefInvalidNamespace: ownerRef [apps/v1/ReplicaSet, namespace: n, name: elsewhere, uid: elsewhere] \
+        does not exist in namespace \"n\"";
+    check("a:elsewhere=block", "", &[event, "expect no ReplicaSet absent", "delete Pod a Background"]);
 }
 
 #[test]
@@ -72,13 +85,26 @@ fn what_lost_one_of_several_owners_stays() {
 
 #[test]
 fn what_an_owner_waits_for_goes_in_the_foreground() {
-    check("a:waiting=block", "", &["delete Pod a Foreground"]);
-    check("a:waiting=free:absent=free", "", &["expect no ReplicaSet absent", "delete Pod a Foreground"]);
+    check("a:waiting=block", "b:a=block", &["delete Pod a Foreground"]);
+    check("a:waiting=free:gone=free", "b:a=free", &["delete Pod a Foreground"]);
+    check("a:waiting=block", "", &["delete Pod a Background"]);
+    check("a:waiting=block:orphan", "b:a=block", &["delete Pod a Foreground"]);
+}
+
+#[test]
+fn those_who_wait_for_each_other_are_set_free() {
+    let free = |owner: &str| {
+        format!(
+            r#"patch Pod a {{"metadata":{{"ownerReferences":[{{"apiVersion":"apps/v1","blockOwnerDeletion":false,"kind":"ReplicaSet","name":"{owner}","uid":"{owner}"}}],"resourceVersion":"1"}}}}"#
+        )
+    };
+    check("a:waiting=block", "waiting:terminating:foreground:a=block", &[&free("waiting")]);
+    check("a:waiting=free", "waiting:terminating:foreground:a=block", &["delete Pod a Foreground"]);
 }
 
 #[test]
 fn an_owner_goes_after_those_that_block_it() {
-    let goes = r#"patch Pod o {"metadata":{"finalizers":[],"resourceVersion":"1"}}"#;
+    let goes = r#"patch Pod o {"metadata":{"finalizers":null,"resourceVersion":"1"}}"#;
     check("o:terminating:foreground", "a:o=block b:o=free", &[]);
     check("o:terminating:foreground", "b:o=free", &[goes]);
     check("o:terminating:foreground", "", &[goes]);
@@ -90,11 +116,11 @@ fn an_owner_goes_after_those_that_block_it() {
 #[test]
 fn an_owner_leaves_its_own_behind_if_it_is_to() {
     let left =
-        |name| format!(r#"patch Pod {name} {{"metadata":{{"ownerReferences":[],"resourceVersion":"1"}}}}"#);
+        |name| format!(r#"patch Pod {name} {{"metadata":{{"ownerReferences":null,"resourceVersion":"1"}}}}"#);
     check("o:terminating:orphan", "a:o=block b:o=free", &[&left("a"), &left("b")]);
     check(
         "o:terminating:orphan",
         "",
-        &[r#"patch Pod o {"metadata":{"finalizers":[],"resourceVersion":"1"}}"#],
+        &[r#"patch Pod o {"metadata":{"finalizers":null,"resourceVersion":"1"}}"#],
     );
 }

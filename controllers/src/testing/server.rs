@@ -1,30 +1,54 @@
 //! The least of an API server: it stores, patches, deletes at once what has no finalizer and tells watchers. It checks uids
 //! and revisions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use api::backend::{Answer, Backend, Body, ObjectList, Patch, Reply, Request, Verb};
-use api::resource::PODS;
+use api::kinds::{Kind, Kinds};
+use api::resource::{CONFIG_MAPS, EVENTS, NODES, PERSISTENT_VOLUMES, PODS, SECRETS, SERVICE_ACCOUNTS};
+use api::status::Reason;
 use api::watch::WatchEvent;
 use api::{Key, Object, Resource, Revision, Status};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{NOW, merge, object};
+use crate::CONTROLLERS;
+use crate::framework::Watch;
 
 /// Says no to some requests.
 type Refuse = Box<dyn Fn(&Request) -> Option<Status> + Send>;
 
 #[derive(Default)]
 struct Stored {
+    served: Served,
     revision: u64,
     objects: BTreeMap<Resource, BTreeMap<Key, Object>>,
     watchers: Vec<(Resource, mpsc::UnboundedSender<WatchEvent>)>,
     log: Vec<String>,
     refuse: Option<Refuse>,
+}
+
+/// The kinds that are served: at first those that controllers know, and some more.
+struct Served(watch::Sender<Arc<[Kind]>>);
+
+impl Default for Served {
+    fn default() -> Self {
+        let of_controllers = CONTROLLERS.iter().flat_map(|controller| {
+            let watched = controller.watches.iter().filter_map(|watch| match watch {
+                Watch::Of(resource, _) => Some(resource.clone()),
+                Watch::Every(_) => None,
+            });
+            watched.chain(controller.reads.iter().map(|(resource, _)| resource.clone()))
+        });
+        let more = [CONFIG_MAPS, EVENTS, NODES, PERSISTENT_VOLUMES, PODS, SECRETS, SERVICE_ACCOUNTS];
+        let known: BTreeSet<Resource> = of_controllers.chain(more).collect();
+        let kinds = known.into_iter().map(|resource| Kind { versions: vec![resource.clone()], resource });
+        Self(watch::Sender::new(kinds.collect()))
+    }
 }
 
 /// A server in memory.
@@ -46,6 +70,27 @@ impl Server {
     pub(crate) fn all(&self, resource: &Resource) -> Vec<Object> {
         let stored = self.0.lock().expect("a lock");
         stored.objects.get(resource).into_iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// Serves another kind from now on.
+    pub(crate) fn serve(&self, resource: &Resource) {
+        let kind = Kind { versions: vec![resource.clone()], resource: resource.clone() };
+        let stored = self.0.lock().expect("a lock");
+        stored.served.0.send_modify(|kinds| *kinds = kinds.iter().cloned().chain([kind]).collect());
+    }
+
+    /// Serves a kind no longer; its objects stay.
+    pub(crate) fn stop_serving(&self, resource: &Resource) {
+        let mut stored = self.0.lock().expect("a lock");
+        let others =
+            |kinds: &[Kind]| kinds.iter().filter(|kind| kind.resource != *resource).cloned().collect();
+        stored.served.0.send_modify(|kinds| *kinds = others(kinds));
+        stored.watchers.retain(|(watched, _)| watched != resource);
+    }
+
+    /// Removes an object, as somebody else might.
+    pub(crate) fn remove(&self, resource: &Resource, object: &Object) {
+        self.0.lock().expect("a lock").remove(resource, object);
     }
 
     /// Stores an object, as somebody else might.
@@ -70,6 +115,10 @@ impl Backend for Server {
         }
         .boxed()
     }
+
+    fn kinds(&self) -> Kinds {
+        self.0.lock().expect("a lock").served.0.subscribe()
+    }
 }
 
 fn is_held(object: &Object) -> bool {
@@ -87,6 +136,10 @@ impl Stored {
         }
         if let Some(status) = self.refuse.as_ref().and_then(|refuse| refuse(&request)) {
             return Err(status);
+        }
+        if !self.served.0.borrow().iter().any(|kind| kind.resource == *resource) {
+            let words = "the server could not find the requested resource";
+            return Err(Status::new(Reason::NotFound, words));
         }
         match &request.verb {
             Verb::Get => self.get(resource, key).map(Answer::Object),
