@@ -1,5 +1,6 @@
 //! The vocabulary of Peapod and the door to its API: objects, selectors, errors, clocks, and the client every component uses.
 
+pub mod amounts;
 pub mod backend;
 pub mod cache;
 #[cfg(feature = "channels")]
@@ -14,6 +15,7 @@ pub mod kinds;
 pub mod manifest;
 pub mod object;
 pub mod quantity;
+pub mod quota;
 pub mod resource;
 pub mod selector;
 pub mod status;

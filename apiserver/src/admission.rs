@@ -8,7 +8,6 @@ mod configured;
 mod expressions;
 mod limit_ranger;
 mod namespace_lifecycle;
-mod pod_amounts;
 mod pods;
 mod policy;
 mod priority;

@@ -18,6 +18,7 @@ pub mod namespace;
 mod owner;
 mod pod;
 pub mod replicaset;
+pub mod resource_quota;
 pub mod root_ca;
 pub mod scheduler;
 pub mod service_account;
@@ -42,7 +43,7 @@ use kinds::{Keeper, Kinds};
 pub use typed::Typed;
 
 /// All controllers.
-pub const CONTROLLERS: [&Controller; 10] = [
+pub const CONTROLLERS: [&Controller; 11] = [
     &deployment::CONTROLLER,
     &replicaset::CONTROLLER,
     &job::CONTROLLER,
@@ -53,6 +54,7 @@ pub const CONTROLLERS: [&Controller; 10] = [
     &ttl_after_finished::CONTROLLER,
     &namespace::CONTROLLER,
     &garbage::CONTROLLER,
+    &resource_quota::CONTROLLER,
 ];
 
 /// The name of the scheduler in events.

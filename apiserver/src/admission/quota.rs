@@ -5,20 +5,17 @@
 //! is looked at under a lock that is taken before the objects are, and an entry ends after its object can be seen, so
 //! nothing passes unseen, and nothing counts twice.
 
-mod counted;
-mod scopes;
-
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::amounts::{self, Amounts};
+use api::quota::{self, Counted};
 use api::resource::RESOURCE_QUOTAS;
 use api::{Key, Revision, Status};
 use k8s_openapi::api::core::v1::ResourceQuota;
 use serde_json::Value;
 
-use self::counted::Counted;
-use super::pod_amounts::{self, Amounts};
 use super::{Attributes, Findings, Operation, Surroundings};
 use crate::store::{Collection, Snapshot};
 
@@ -88,8 +85,9 @@ pub(super) fn check(
     if quotas.peek().is_none() {
         return Ok(());
     }
-    let new = Counted::new(attributes.resource, object)?;
-    let old = attributes.old.map(|old| Counted::new(attributes.resource, old)).transpose()?;
+    let count = |object| Counted::new(attributes.resource, object).map_err(Status::internal);
+    let new = count(object)?;
+    let old = attributes.old.map(count).transpose()?;
     let more = new.more_than(old.as_ref());
     if more.is_empty() {
         return Ok(());
@@ -141,8 +139,8 @@ impl Check<'_> {
     fn run(&mut self, is_new: bool) -> Result<(), String> {
         let name = self.quota.metadata.name.as_deref().unwrap_or_default();
         let spec = self.quota.spec.clone().unwrap_or_default();
-        let hard = pod_amounts::read(spec.hard.as_ref());
-        if !scopes::chooses(&spec, &self.entry.new) {
+        let hard = amounts::read(spec.hard.as_ref());
+        if !quota::chooses(&spec, &self.entry.new) {
             return Ok(());
         }
         if is_new && let Some(words) = self.entry.new.lacks(&hard) {
@@ -184,18 +182,18 @@ impl Check<'_> {
         let mut count = |amounts: Amounts| {
             let counts = |resource: &String| asked.contains_key(resource);
             let amounts = amounts.into_iter().filter(|(resource, _)| counts(resource)).collect();
-            pod_amounts::add(&mut used, &amounts);
+            amounts::add(&mut used, &amounts);
         };
         let namespace = &*self.entry.key.namespace;
         for object in self.snapshot.range(namespace, None) {
             let stored = self.entry.new.of_same_kind(object);
-            if let Some(stored) = stored.filter(|stored| scopes::chooses(&spec, stored)) {
+            if let Some(stored) = stored.filter(|stored| quota::chooses(&spec, stored)) {
                 count(stored.amounts());
             }
         }
         for entry in self.ledger.agreed.values() {
             let is_here = entry.collection == self.entry.collection && *entry.key.namespace == *namespace;
-            if is_here && entry.is_on_its_way(self.snapshot) && scopes::chooses(&spec, &entry.new) {
+            if is_here && entry.is_on_its_way(self.snapshot) && quota::chooses(&spec, &entry.new) {
                 count(entry.new.more_than(entry.old.as_ref()));
             }
         }

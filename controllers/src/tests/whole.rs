@@ -1,5 +1,7 @@
 //! Controllers on the API server itself: what only both of them together can show.
 
+mod quotas;
+
 use api::Key;
 use api::backend::{DeleteOptions, Propagation};
 use api::resource::SECRETS;

@@ -1,21 +1,19 @@
 //! Whether a pod or a claim keeps to one item of a LimitRange, in Kubernetes' words.
 
+use api::amounts::{self, Amounts};
 use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::{LimitRangeItem, PersistentVolumeClaim, Pod};
-
-use crate::admission::pod_amounts::{self, Amounts};
 
 /// Checks a pod, as a whole or container by container.
 pub(super) fn check_pod(item: &LimitRangeItem, pod: &Pod, mistakes: &mut Vec<String>) {
     let Some(spec) = &pod.spec else { return };
     match item.type_.as_str() {
         "Pod" => {
-            Use { requests: pod_amounts::requests(spec), limits: pod_amounts::limits(spec) }
-                .check(item, mistakes);
+            Use { requests: amounts::requests(spec), limits: amounts::limits(spec) }.check(item, mistakes);
         }
         "Container" => {
             for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
-                Use { requests: pod_amounts::requested(container), limits: pod_amounts::limited(container) }
+                Use { requests: amounts::requested(container), limits: amounts::limited(container) }
                     .check(item, mistakes);
             }
         }
@@ -29,12 +27,12 @@ pub(super) fn check_claim(item: &LimitRangeItem, claim: &PersistentVolumeClaim, 
         return;
     }
     let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
-    let requests = pod_amounts::read(resources.and_then(|resources| resources.requests.as_ref()));
-    for (resource, least) in pod_amounts::read(item.min.as_ref()) {
+    let requests = amounts::read(resources.and_then(|resources| resources.requests.as_ref()));
+    for (resource, least) in amounts::read(item.min.as_ref()) {
         let found = Use { requests: requests.clone(), limits: Amounts::new() };
         mistakes.extend(found.too_little(&resource, least, &item.type_));
     }
-    for (resource, most) in pod_amounts::read(item.max.as_ref()) {
+    for (resource, most) in amounts::read(item.max.as_ref()) {
         let start = format!("maximum {resource} usage per {} is {most}", item.type_);
         match requests.get(&resource) {
             None => mistakes.push(format!("{start}.  No request is specified")),
@@ -52,13 +50,13 @@ struct Use {
 
 impl Use {
     fn check(&self, item: &LimitRangeItem, mistakes: &mut Vec<String>) {
-        for (resource, least) in pod_amounts::read(item.min.as_ref()) {
+        for (resource, least) in amounts::read(item.min.as_ref()) {
             mistakes.extend(self.too_little(&resource, least, &item.type_));
         }
-        for (resource, most) in pod_amounts::read(item.max.as_ref()) {
+        for (resource, most) in amounts::read(item.max.as_ref()) {
             mistakes.extend(self.too_much(&resource, most, &item.type_));
         }
-        for (resource, ratio) in pod_amounts::read(item.max_limit_request_ratio.as_ref()) {
+        for (resource, ratio) in amounts::read(item.max_limit_request_ratio.as_ref()) {
             mistakes.extend(self.too_far_apart(&resource, ratio, &item.type_));
         }
     }

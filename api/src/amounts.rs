@@ -2,32 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
+use crate::quantity::Quantity;
+
 /// Amounts by the names of their resources.
-pub(super) type Amounts = BTreeMap<String, Quantity>;
+pub type Amounts = BTreeMap<String, Quantity>;
 
 /// A list of amounts as it is written; what cannot be read is refused elsewhere.
-pub(super) fn read(list: Option<&BTreeMap<String, Written>>) -> Amounts {
+pub fn read(list: Option<&BTreeMap<String, Written>>) -> Amounts {
     let entries = list.into_iter().flatten();
     let read = |(name, amount): (&String, &Written)| Some((name.clone(), Quantity::try_from(amount).ok()?));
     entries.filter_map(read).collect()
 }
 
 /// What a container asks for.
-pub(super) fn requested(container: &Container) -> Amounts {
+pub fn requested(container: &Container) -> Amounts {
     read(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()))
 }
 
 /// What a container is limited to.
-pub(super) fn limited(container: &Container) -> Amounts {
+pub fn limited(container: &Container) -> Amounts {
     read(container.resources.as_ref().and_then(|resources| resources.limits.as_ref()))
 }
 
 /// What a pod asks for.
-pub(super) fn requests(spec: &PodSpec) -> Amounts {
+pub fn requests(spec: &PodSpec) -> Amounts {
     let own = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
     let mut total = total(spec, requested, own);
     add(&mut total, &read(spec.overhead.as_ref()));
@@ -35,7 +36,7 @@ pub(super) fn requests(spec: &PodSpec) -> Amounts {
 }
 
 /// What a pod is limited to.
-pub(super) fn limits(spec: &PodSpec) -> Amounts {
+pub fn limits(spec: &PodSpec) -> Amounts {
     let own = spec.resources.as_ref().and_then(|resources: &ResourceRequirements| resources.limits.as_ref());
     let mut total = total(spec, limited, own);
     let mut overhead = read(spec.overhead.as_ref());
@@ -67,7 +68,7 @@ fn total(spec: &PodSpec, of: fn(&Container) -> Amounts, own: Option<&BTreeMap<St
 }
 
 /// Adds amounts to others.
-pub(super) fn add(total: &mut Amounts, more: &Amounts) {
+pub fn add(total: &mut Amounts, more: &Amounts) {
     for (resource, amount) in more {
         let sum = total.entry(resource.clone()).or_default();
         *sum = sum.saturating_add(*amount);

@@ -1,16 +1,19 @@
 //! What an object counts for in quotas.
 
+mod scopes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
-use api::quantity::Quantity;
-use api::resource::{PERSISTENT_VOLUME_CLAIMS, PODS, SERVICES};
-use api::{Object, Resource, Status};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, Service};
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::admission::limit_ranger::typed;
-use crate::admission::pod_amounts::{self, Amounts};
+use crate::amounts::{self, Amounts};
+use crate::object::Object;
+use crate::quantity::Quantity;
+use crate::resource::{PERSISTENT_VOLUME_CLAIMS, PODS, Resource, SERVICES};
+pub use scopes::chooses;
 
 /// What containers must say if a quota counts it.
 const COMPUTE: [&str; 6] =
@@ -31,13 +34,13 @@ const BY_PLURAL: [&str; 7] = [
 ];
 
 /// An object as quotas see it.
-pub(super) struct Counted<'a> {
+pub struct Counted<'a> {
     resource: Resource,
-    pub(super) details: Details<'a>,
+    details: Details<'a>,
 }
 
 /// What matters of an object besides that it is there.
-pub(super) enum Details<'a> {
+enum Details<'a> {
     Pod(Seen<'a, Pod>),
     Service(Seen<'a, Service>),
     Claim(Seen<'a, PersistentVolumeClaim>),
@@ -45,7 +48,7 @@ pub(super) enum Details<'a> {
 }
 
 /// An object on its way to the store, or one that is there.
-pub(super) enum Seen<'a, T> {
+enum Seen<'a, T> {
     Own(Box<T>),
     Stored(&'a T),
 }
@@ -62,30 +65,52 @@ impl<T> Deref for Seen<'_, T> {
 }
 
 impl Counted<'_> {
-    /// An object in JSON.
-    pub(super) fn new(resource: &Resource, object: &Value) -> Result<Counted<'static>, Status> {
+    /// An object in JSON that was checked before as its type.
+    pub fn new(resource: &Resource, object: &Value) -> Result<Counted<'static>, serde_json::Error> {
         let details = match resource {
-            resource if *resource == PODS => Details::Pod(Seen::Own(typed(object)?)),
-            resource if *resource == SERVICES => Details::Service(Seen::Own(typed(object)?)),
-            resource if *resource == PERSISTENT_VOLUME_CLAIMS => Details::Claim(Seen::Own(typed(object)?)),
+            resource if *resource == PODS => Details::Pod(Seen::Own(Box::deserialize(object)?)),
+            resource if *resource == SERVICES => Details::Service(Seen::Own(Box::deserialize(object)?)),
+            resource if *resource == PERSISTENT_VOLUME_CLAIMS => {
+                Details::Claim(Seen::Own(Box::deserialize(object)?))
+            }
             _ => Details::None,
         };
         Ok(Counted { resource: resource.clone(), details })
     }
 
-    /// A stored object of the same kind.
-    pub(super) fn of_same_kind<'o>(&self, object: &'o Object) -> Option<Counted<'o>> {
-        let details = match self.details {
-            Details::Pod(_) => Details::Pod(Seen::Stored(object.typed().ok()?)),
-            Details::Service(_) => Details::Service(Seen::Stored(object.typed().ok()?)),
-            Details::Claim(_) => Details::Claim(Seen::Stored(object.typed().ok()?)),
-            Details::None => Details::None,
+    /// A stored object; none if it is not what its kind says.
+    pub fn stored<'o>(resource: &Resource, object: &'o Object) -> Option<Counted<'o>> {
+        let details = match resource {
+            resource if *resource == PODS => Details::Pod(Seen::Stored(object.typed().ok()?)),
+            resource if *resource == SERVICES => Details::Service(Seen::Stored(object.typed().ok()?)),
+            resource if *resource == PERSISTENT_VOLUME_CLAIMS => {
+                Details::Claim(Seen::Stored(object.typed().ok()?))
+            }
+            _ => Details::None,
         };
-        Some(Counted { resource: self.resource.clone(), details })
+        Some(Counted { resource: resource.clone(), details })
+    }
+
+    /// Another stored object of the same kind.
+    pub fn of_same_kind<'o>(&self, object: &'o Object) -> Option<Counted<'o>> {
+        Self::stored(&self.resource, object)
+    }
+
+    /// Whether it counts as it did, for every quota.
+    pub fn is_as(&self, old: &Counted<'_>) -> bool {
+        match (&self.details, &old.details) {
+            (Details::Pod(new), Details::Pod(old)) => {
+                new.spec == old.spec && has_ended(new) == has_ended(old)
+            }
+            (Details::Service(new), Details::Service(old)) => new.spec == old.spec,
+            (Details::Claim(new), Details::Claim(old)) => new.spec == old.spec,
+            (Details::None, Details::None) => true,
+            _ => false,
+        }
     }
 
     /// All that it counts for.
-    pub(super) fn amounts(&self) -> Amounts {
+    pub fn amounts(&self) -> Amounts {
         let mut amounts = match &self.details {
             Details::Pod(pod) => of_pod(pod),
             Details::Service(service) => of_service(service),
@@ -103,7 +128,7 @@ impl Counted<'_> {
     }
 
     /// What it counts for beyond what it did.
-    pub(super) fn more_than(&self, old: Option<&Counted<'_>>) -> Amounts {
+    pub fn more_than(&self, old: Option<&Counted<'_>>) -> Amounts {
         let mut more = self.amounts();
         for (resource, amount) in old.map(Counted::amounts).unwrap_or_default() {
             let left = more.entry(resource).or_default();
@@ -114,14 +139,11 @@ impl Counted<'_> {
     }
 
     /// What the containers of a pod must say and do not, because a quota counts it.
-    pub(super) fn lacks(&self, hard: &Amounts) -> Option<String> {
+    pub fn lacks(&self, hard: &Amounts) -> Option<String> {
         let Details::Pod(pod) = &self.details else { return None };
         let spec = pod.spec.as_ref()?;
         let of_all = spec.resources.as_ref().map(|resources| {
-            compute(
-                &pod_amounts::read(resources.requests.as_ref()),
-                &pod_amounts::read(resources.limits.as_ref()),
-            )
+            compute(&amounts::read(resources.requests.as_ref()), &amounts::read(resources.limits.as_ref()))
         });
         let of_all = of_all.unwrap_or_default();
         let mut lacking: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -142,12 +164,41 @@ impl Counted<'_> {
     }
 }
 
+/// Whether objects of a kind may count for a resource of quotas.
+pub fn is_counted(kind: &Resource, resource: &str) -> bool {
+    let is_by_number = resource.strip_prefix("count/").is_some_and(|name| name == kind.group_resource());
+    let is_by_plural = kind.group.is_empty() && BY_PLURAL.contains(&resource) && kind.plural == resource;
+    let is_by_details = match kind {
+        kind if *kind == PODS => is_of_pods(resource),
+        kind if *kind == SERVICES => ["services.nodeports", "services.loadbalancers"].contains(&resource),
+        kind if *kind == PERSISTENT_VOLUME_CLAIMS => is_of_claims(resource),
+        _ => false,
+    };
+    is_by_number || is_by_plural || is_by_details
+}
+
+fn is_of_pods(resource: &str) -> bool {
+    let is_standard = |name: &str| STANDARD.contains(&name) || name.starts_with("hugepages-");
+    match resource.split_once('.') {
+        // Others than the standard ones belong to somebody, and say so.
+        Some(("requests", name)) => is_standard(name) || name.contains('/'),
+        Some(("limits", name)) => STANDARD.contains(&name),
+        _ => is_standard(resource),
+    }
+}
+
+fn is_of_claims(resource: &str) -> bool {
+    let counted = ["requests.storage", "persistentvolumeclaims"];
+    let of_class = resource.split_once(".storageclass.storage.k8s.io/");
+    resource == "requests.storage" || of_class.is_some_and(|(_, counted_for)| counted.contains(&counted_for))
+}
+
 fn one() -> Quantity {
     Quantity::from_millis(1000)
 }
 
 fn said(container: &Container) -> Amounts {
-    compute(&pod_amounts::requested(container), &pod_amounts::limited(container))
+    compute(&amounts::requested(container), &amounts::limited(container))
 }
 
 /// The names quotas have for what is requested and limited.
@@ -172,7 +223,7 @@ fn has_ended(pod: &Pod) -> bool {
 
 fn of_pod(pod: &Pod) -> Amounts {
     match &pod.spec {
-        Some(spec) if !has_ended(pod) => compute(&pod_amounts::requests(spec), &pod_amounts::limits(spec)),
+        Some(spec) if !has_ended(pod) => compute(&amounts::requests(spec), &amounts::limits(spec)),
         _ => Amounts::new(),
     }
 }
@@ -202,8 +253,7 @@ fn of_claim(claim: &PersistentVolumeClaim) -> Amounts {
     let class = spec.storage_class_name.as_deref().filter(|class| !class.is_empty());
     let of_class =
         |what: &'static str| class.map(|class| format!("{class}.storageclass.storage.k8s.io/{what}"));
-    let requests =
-        pod_amounts::read(spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()));
+    let requests = amounts::read(spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()));
     let mut amounts = Amounts::new();
     amounts.extend(of_class("persistentvolumeclaims").map(|name| (name, one())));
     if let Some(size) = requests.get("storage") {
@@ -211,4 +261,35 @@ fn of_claim(claim: &PersistentVolumeClaim) -> Amounts {
         amounts.extend(of_class("requests.storage").map(|name| (name, *size)));
     }
     amounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{CONFIG_MAPS, REPLICA_SETS};
+
+    #[test]
+    fn every_resource_of_quotas_is_counted_by_the_kinds_it_is_about() {
+        let row = |kinds: &[&Resource], resource: &str| {
+            for kind in [&PODS, &SERVICES, &PERSISTENT_VOLUME_CLAIMS, &CONFIG_MAPS, &REPLICA_SETS] {
+                assert_eq!(is_counted(kind, resource), kinds.contains(&kind), "{resource} {kind}");
+            }
+        };
+        for resource in
+            ["cpu", "requests.cpu", "limits.memory", "requests.example.com/gpu", "pods", "count/pods"]
+        {
+            row(&[&PODS], resource);
+        }
+        row(&[&PODS], "hugepages-2Mi");
+        row(&[], "example.com/gpu");
+        row(&[], "limits.example.com/gpu");
+        row(&[&SERVICES], "services.nodeports");
+        row(&[&CONFIG_MAPS], "configmaps");
+        row(&[&REPLICA_SETS], "count/replicasets.apps");
+        row(&[], "count/replicasets");
+        row(&[], "replicasets");
+        row(&[&PERSISTENT_VOLUME_CLAIMS], "requests.storage");
+        row(&[&PERSISTENT_VOLUME_CLAIMS], "gold.storageclass.storage.k8s.io/requests.storage");
+        row(&[], "gold.storageclass.storage.k8s.io/other");
+    }
 }

@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodAffinityTerm, PodSpec, ResourceQuotaSpec};
 
-use super::counted::{Counted, Details};
+use super::{Counted, Details};
 
 /// Whether a quota counts an object.
-pub(super) fn chooses(quota: &ResourceQuotaSpec, object: &Counted<'_>) -> bool {
+pub fn chooses(quota: &ResourceQuotaSpec, object: &Counted<'_>) -> bool {
     let plain = quota.scopes.iter().flatten().map(|scope| (scope.as_str(), "Exists", &[][..]));
     let selected =
         quota.scope_selector.iter().flat_map(|selector| selector.match_expressions.iter().flatten());
