@@ -8,6 +8,7 @@
 //! ```
 
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod framework;
@@ -43,7 +44,7 @@ use kinds::{Keeper, Kinds};
 pub use typed::Typed;
 
 /// All controllers.
-pub const CONTROLLERS: [&Controller; 11] = [
+pub const CONTROLLERS: [&Controller; 12] = [
     &deployment::CONTROLLER,
     &replicaset::CONTROLLER,
     &job::CONTROLLER,
@@ -55,6 +56,7 @@ pub const CONTROLLERS: [&Controller; 11] = [
     &namespace::CONTROLLER,
     &garbage::CONTROLLER,
     &resource_quota::CONTROLLER,
+    &disruption::CONTROLLER,
 ];
 
 /// The name of the scheduler in events.

@@ -15,7 +15,6 @@ const UNATTENDED: &[(&str, &str)] = &[
     ("certificates.k8s.io", "certificatesigningrequests"),
     ("networking.k8s.io", "ingresses"),
     ("networking.k8s.io", "networkpolicies"),
-    ("policy", "poddisruptionbudgets"),
     ("rbac.authorization.k8s.io", "clusterrolebindings"),
     ("rbac.authorization.k8s.io", "rolebindings"),
     ("resource.k8s.io", "resourceclaims"),

@@ -1,5 +1,6 @@
 //! Controllers on the API server itself: what only both of them together can show.
 
+mod budgets;
 mod quotas;
 
 use api::Key;
