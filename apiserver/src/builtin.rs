@@ -21,6 +21,7 @@ use crate::cells;
 use crate::names::Form;
 use crate::resources::api_service::ApiServices;
 use crate::resources::certificate_signing_request::CertificateSigningRequests;
+use crate::resources::component_status::ComponentStatuses;
 use crate::resources::config_map::ConfigMaps;
 use crate::resources::controller_revision::ControllerRevisions;
 use crate::resources::cron_job::CronJobs;
@@ -222,6 +223,9 @@ pub trait Builtin: Send + Sync + 'static {
         vec![cells::name(object.metadata()), cells::age(object.metadata(), now)]
     }
 }
+
+/// The kind of what is not stored but looked at.
+pub(crate) const COMPONENT_STATUSES: &dyn Kind = of::<ComponentStatuses>();
 
 /// Every kind that is built in.
 pub static BUILTINS: [&dyn Kind; 58] = [

@@ -10,6 +10,7 @@ mod backup;
 mod bindings;
 mod body;
 pub(crate) mod catalog;
+mod component_status;
 mod compress;
 mod connect;
 mod discovery;
@@ -302,6 +303,10 @@ impl Call {
         if address.group == catalog::NODE_METRICS.group {
             let _running = server.api.metrics.running(false);
             return in_time(server, limit, usage::answer(server, user, &address, action?, &self.query)).await;
+        }
+        if component_status::is_at(&address) {
+            let _running = server.api.metrics.running(false);
+            return component_status::answer(server, &address, action?, &self.query, &self.headers);
         }
         if bindings::is_at(&address) {
             let _running = server.api.metrics.running(true);

@@ -4,6 +4,7 @@ pub mod admission_rules;
 pub mod amounts;
 pub mod api_service;
 pub mod certificate_signing_request;
+pub mod component_status;
 pub mod config_map;
 pub mod controller_revision;
 pub mod cron_job;

@@ -37,7 +37,7 @@ use api::cache::CacheBuilder;
 use api::event::Recorder;
 use api::resource::{NODES, PODS};
 use api::{Cache, Client, Clock};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use framework::{Controller, Load, Surroundings, Work};
 use kinds::{Keeper, Kinds};
@@ -78,7 +78,9 @@ pub struct Settings {
 /// The controllers and the scheduler at work.
 pub struct Controllers {
     works: Vec<(&'static Controller, Arc<Work>)>,
+    loops: Vec<(&'static str, AbortHandle)>,
     scheduler: Arc<scheduler::Meter>,
+    scheduling: AbortHandle,
 }
 
 impl Controllers {
@@ -104,19 +106,31 @@ impl Controllers {
         };
         let mut keeper = Keeper::new(surroundings("kinds"), client.kinds());
         keeper.settle();
-        let start = |controller: &&'static Controller| {
-            let work = framework::start(controller, surroundings(controller.name), tasks);
-            (*controller, work)
-        };
-        let works: Vec<_> = CONTROLLERS.iter().map(start).collect();
-        tasks.spawn(keeper.run(works.clone()));
-        let scheduler = scheduler::start(surroundings(SCHEDULER), tasks);
-        Self { works, scheduler }
+        let (mut works, mut loops) = (Vec::new(), Vec::new());
+        for controller in CONTROLLERS {
+            let (work, running) = framework::start(controller, surroundings(controller.name), tasks);
+            works.push((controller, work));
+            loops.push((controller.name, running));
+        }
+        loops.push(("kinds", tasks.spawn(keeper.run(works.clone()))));
+        let (scheduler, scheduling) = scheduler::start(surroundings(SCHEDULER), tasks);
+        Self { works, loops, scheduler, scheduling }
     }
 
     /// How busy each controller is, for metrics.
     pub fn loads(&self) -> impl Iterator<Item = (&'static str, Load)> {
         self.works.iter().map(|(controller, work)| (controller.name, work.load()))
+    }
+
+    /// A controller that no longer works, if there is one: each is to go on for as long as the process.
+    pub fn ended(&self) -> Option<&'static str> {
+        let mut ended = self.loops.iter().filter(|(_, running)| running.is_finished());
+        ended.next().map(|(name, _)| *name)
+    }
+
+    /// The scheduler, if it no longer works.
+    pub fn ended_scheduler(&self) -> Option<&'static str> {
+        self.scheduling.is_finished().then_some(SCHEDULER)
     }
 
     /// How busy the scheduler is, for metrics.

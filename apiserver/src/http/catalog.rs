@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use api::Resource;
 
 use super::bindings::BINDINGS;
-use crate::builtin::{Kind, Names};
+use crate::builtin::{COMPONENT_STATUSES, Kind, Names};
 use crate::priorities;
 use crate::served::Served;
 
@@ -137,11 +137,17 @@ pub(super) fn entries(served: &Served, with_usage: bool) -> Vec<Entry> {
         verbs,
         parts: Vec::new(),
     };
-    let bindings = [plain(BINDINGS, "binding", &["create"])];
+    let looked_at = Entry {
+        resource: COMPONENT_STATUSES.resource().clone(),
+        names: COMPONENT_STATUSES.names(),
+        verbs: &["get", "list"],
+        parts: Vec::new(),
+    };
+    let not_stored = [looked_at, plain(BINDINGS, "binding", &["create"])];
     let reviews = REVIEWS.iter().map(|(resource, singular)| plain(resource.clone(), singular, &["create"]));
     let usage = [plain(NODE_METRICS, "", &["get", "list"]), plain(POD_METRICS, "", &["get", "list"])];
     let mut entries: Vec<Entry> =
-        stored.chain(bindings).chain(reviews).chain(usage.into_iter().filter(|_| with_usage)).collect();
+        stored.chain(not_stored).chain(reviews).chain(usage.into_iter().filter(|_| with_usage)).collect();
     entries.sort_by_cached_key(|entry| {
         let Resource { group, version, plural, .. } = &entry.resource;
         let (group, version) =

@@ -151,7 +151,8 @@ impl Found {
     }
 }
 
-fn respond(view: &View, code: StatusCode, reply: Reply) -> Result<Response, Status> {
+/// An answer of the registry as a response.
+pub(super) fn respond(view: &View, code: StatusCode, reply: Reply) -> Result<Response, Status> {
     let mut response = match reply.answer {
         Answer::Created(object) => view.object(StatusCode::CREATED, &object)?,
         Answer::Object(object) | Answer::Deleted(object) => view.object(code, &object)?,

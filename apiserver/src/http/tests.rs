@@ -29,7 +29,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Api, Metrics, router};
+use super::{Api, HealthCheck, Metrics, router};
 use crate::auth::Until;
 use crate::{Apiserver, Config};
 
@@ -73,7 +73,7 @@ async fn start_with(dialer: Option<Arc<dyn Dialer>>) -> World {
         dialer,
         metrics,
         figures: Arc::new(figures),
-        health: Vec::new(),
+        health: vec![HealthCheck::new("store", || Ok(()))],
         stop: stopped,
     };
     let user = Some(User::component("test"));

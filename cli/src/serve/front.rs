@@ -7,6 +7,7 @@ use apiserver::auth::authority::Authority;
 use apiserver::auth::{Authenticator, Authorizer};
 use apiserver::http::{self, Api, HealthCheck, Metrics};
 use apiserver::serving::{self, Front, Limits};
+use controllers::Controllers;
 use prometheus_client::registry::Registry as Figures;
 use runtime::node::NodeDialer;
 use tokio::net::TcpListener;
@@ -75,5 +76,16 @@ fn health(cluster: &Cluster) -> Vec<HealthCheck> {
         true => Err("the disk failed; nothing is written until a restart".to_owned()),
         false => Ok(()),
     };
-    vec![HealthCheck::new("store", store)]
+    let works = |name, controllers: &Arc<Controllers>, failed: fn(&Controllers) -> Option<&'static str>| {
+        let controllers = Arc::clone(controllers);
+        HealthCheck::new(name, move || match failed(&controllers) {
+            Some(name) => Err(format!("{name} has ended")),
+            None => Ok(()),
+        })
+    };
+    vec![
+        HealthCheck::new("store", store),
+        works("controllers", &cluster.controllers, Controllers::ended),
+        works("scheduler", &cluster.controllers, Controllers::ended_scheduler),
+    ]
 }

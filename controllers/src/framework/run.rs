@@ -8,7 +8,7 @@ use api::event::Recorder;
 use api::{Cache, Client, Clock, Resource};
 use futures::FutureExt;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::{Instrument, debug, debug_span, error};
 
 use super::apply::Applier;
@@ -56,7 +56,7 @@ pub(crate) fn start(
     controller: &'static Controller,
     surroundings: Surroundings,
     tasks: &mut JoinSet<()>,
-) -> Arc<Work> {
+) -> (Arc<Work>, AbortHandle) {
     let queue = Mutex::new(Queue::new(controller.pace));
     let work = Arc::new(Work { queue, added: Notify::new(), clock: surroundings.clock.clone() });
     for watch in controller.watches {
@@ -67,8 +67,8 @@ pub(crate) fn start(
     for resource in surroundings.cache.resources() {
         watch_kind(controller, &resource, &surroundings.cache, &surroundings.kinds, &work);
     }
-    tasks.spawn(run(controller, surroundings, Arc::clone(&work)));
-    work
+    let running = tasks.spawn(run(controller, surroundings, Arc::clone(&work)));
+    (work, running)
 }
 
 /// Adds what changes concern. Holds the cache weakly, as the cache holds its subscribers.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::{debug, error};
 
 use super::board::{Board, Decision};
@@ -53,7 +53,7 @@ struct NotBound {
 }
 
 /// Starts the scheduler; it ends with `tasks`.
-pub(crate) fn start(surroundings: Surroundings, tasks: &mut JoinSet<()>) -> Arc<Meter> {
+pub(crate) fn start(surroundings: Surroundings, tasks: &mut JoinSet<()>) -> (Arc<Meter>, AbortHandle) {
     let inbox = Arc::new(Inbox::default());
     let pods = Arc::clone(&inbox);
     let on_pod = move |change: &api::cache::Change| {
@@ -68,8 +68,8 @@ pub(crate) fn start(surroundings: Surroundings, tasks: &mut JoinSet<()>) -> Arc<
     };
     surroundings.cache.subscribe(&NODES, Box::new(on_node));
     let meter = Arc::new(Meter::default());
-    tasks.spawn(run(surroundings, inbox, Arc::clone(&meter)));
-    meter
+    let running = tasks.spawn(run(surroundings, inbox, Arc::clone(&meter)));
+    (meter, running)
 }
 
 async fn run(surroundings: Surroundings, inbox: Arc<Inbox>, meter: Arc<Meter>) {

@@ -264,3 +264,39 @@ async fn answers_say_which_flow_they_belong_to() {
         r#"apiserver_flowcontrol_current_executing_requests{flow_schema="exempt",priority_level="exempt"} 1"#;
     assert!(figures.contains(line), "the request for the figures itself: {figures}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_parts_of_the_control_plane_are_looked_at() {
+    let world = start().await;
+    let list = world.get("/api/v1/componentstatuses").await;
+    assert_eq!(list.header("warning"), r#"299 - "v1 ComponentStatus is deprecated in v1.19+""#);
+    assert_eq!(list.value()["kind"], "ComponentStatusList");
+    assert_eq!(names(&list.value()), ["controller-manager", "etcd-0", "scheduler"]);
+    let one = world.get("/api/v1/componentstatuses/etcd-0").await.value();
+    let well = json!([{"type": "Healthy", "status": "True", "message": "ok"}]);
+    assert_eq!((&one["kind"], &one["conditions"]), (&"ComponentStatus".into(), &well));
+    let table = world.call("GET", "/api/v1/componentstatuses", &[TABLE], Body::empty()).await.value();
+    let columns: Vec<&Value> =
+        table["columnDefinitions"].as_array().unwrap().iter().map(|column| &column["name"]).collect();
+    assert_eq!(columns, ["Name", "Status", "Message", "Error"]);
+    assert_eq!(table["rows"][1]["cells"], json!(["etcd-0", "Healthy", "ok", ""]));
+    let elsewhere = json!(["scheduler", "Unhealthy", "", "it is not part of this process"]);
+    assert_eq!(table["rows"][2]["cells"], elsewhere);
+    let chosen = world.get("/api/v1/componentstatuses?fieldSelector=metadata.name%3Dscheduler").await.value();
+    assert_eq!(names(&chosen), ["scheduler"]);
+    let missing = world.get("/api/v1/componentstatuses/nobody").await;
+    assert_eq!(missing.failure(), "500  Component not found: nobody");
+    for (method, path, code) in [
+        ("DELETE", "/api/v1/componentstatuses/etcd-0", 405),
+        ("POST", "/api/v1/componentstatuses", 405),
+        ("GET", "/api/v1/componentstatuses?watch=1", 405),
+        ("GET", "/api/v1/namespaces/default/componentstatuses", 404),
+        ("GET", "/api/v1/componentstatuses/etcd-0/status", 404),
+    ] {
+        assert_eq!(world.call(method, path, &[], Body::empty()).await.code, code, "{method} {path}");
+    }
+    let listed = world.get("/api/v1").await.value();
+    let listed = listed["resources"].as_array().unwrap().iter();
+    let entry = listed.clone().find(|entry| entry["name"] == "componentstatuses").unwrap();
+    assert_eq!((&entry["verbs"], &entry["shortNames"]), (&json!(["get", "list"]), &json!(["cs"])));
+}
