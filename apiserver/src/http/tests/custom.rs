@@ -195,6 +195,12 @@ async fn unknown_fields_are_dropped_told_or_refused() {
     assert_eq!(warned.header("warning"), "299 - \"unknown field \\\"metadata.unknown\\\"\"");
     assert_eq!(warned.value()["spec"]["open"], json!({"any": {"thing": 1}}));
     assert!(warned.value()["spec"].get("unknown").is_none());
+    let patch = r#"{"spec":{"size":1,"unknown":1,"size":2}}"#;
+    let path = format!("{TABS}/a?fieldValidation=Strict");
+    let refused = world.call("PATCH", &path, &[("content-type", MERGE)], patch).await.failure();
+    let words = "}\": strict decoding error: duplicate field \"spec.size\", unknown field \"spec.unknown\"";
+    assert!(refused.starts_with("422 Invalid  \"\" is invalid: patch: Invalid value: \"{"), "{refused}");
+    assert!(refused.ends_with(words), "{refused}");
 }
 
 #[tokio::test]
