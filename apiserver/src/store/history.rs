@@ -1,6 +1,6 @@
 //! What readers see of a collection: a sorted snapshot, and a bounded ring of its latest changes that watchers follow.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,11 +9,20 @@ use arc_swap::ArcSwap;
 use imbl::OrdMap;
 use tokio::sync::watch;
 
-/// Changes kept per collection at most; a rollout of a thousand pods fits.
-const RING_CHANGES: usize = 4096;
+/// What a ring keeps at most, unless a few large objects exceed it.
+#[derive(Clone, Copy)]
+struct Bounds {
+    changes: usize,
+    /// JSON that it keeps alive.
+    bytes: usize,
+}
 
-/// JSON kept alive by a ring at most, unless a few large objects exceed it.
-const RING_BYTES: usize = 8 << 20;
+/// For watchers that may come back.
+const USUAL: Bounds = Bounds { changes: 4096, bytes: 8 << 20 };
+
+/// For a watcher that is there and has not read so far: thousands of pods are rolled faster than a client on a busy machine
+/// prints their changes. It is told that it is too late when it holds even more.
+const AWAITED: Bounds = Bounds { changes: 32_768, bytes: 64 << 20 };
 
 /// So many changes are kept whatever their size.
 const RING_LEAST_CHANGES: usize = 64;
@@ -116,6 +125,8 @@ struct Ring {
     bytes: usize,
     /// The number of the first change, counted from the start of the process.
     first: u64,
+    /// How many followers read a change of this number next.
+    awaited: BTreeMap<u64, usize>,
     /// The revision of the last change that is no longer held.
     floor: Revision,
 }
@@ -124,15 +135,37 @@ impl Ring {
     fn push(&mut self, change: Change) {
         self.bytes += change.object.json().len();
         self.changes.push_back(change);
-        while self.changes.len() > RING_CHANGES
-            || self.bytes > RING_BYTES && self.changes.len() > RING_LEAST_CHANGES
-        {
+        self.trim();
+    }
+
+    /// Forgets the oldest changes that are too many.
+    fn trim(&mut self) {
+        while self.is_too_large() {
             let Some(oldest) = self.changes.pop_front() else {
                 break;
             };
             self.bytes -= oldest.object.json().len();
             self.first += 1;
             self.floor = oldest.revision();
+        }
+    }
+
+    fn is_too_large(&self) -> bool {
+        let bounds = if self.awaited.contains_key(&self.first) { AWAITED } else { USUAL };
+        let count = self.changes.len();
+        count > bounds.changes || self.bytes > bounds.bytes && count > RING_LEAST_CHANGES
+    }
+
+    fn wait_for(&mut self, number: u64) {
+        *self.awaited.entry(number).or_default() += 1;
+    }
+
+    fn wait_no_more_for(&mut self, number: u64) {
+        if let Some(count) = self.awaited.get_mut(&number) {
+            *count -= 1;
+            if *count == 0 {
+                self.awaited.remove(&number);
+            }
         }
     }
 
@@ -159,7 +192,7 @@ pub(super) struct Shelf {
 impl Shelf {
     /// A collection as it is on disk; its history begins at `floor`.
     pub(super) fn new(objects: OrdMap<Key, Object>, floor: Revision) -> Self {
-        let ring = Ring { changes: VecDeque::new(), bytes: 0, first: 0, floor };
+        let ring = Ring { changes: VecDeque::new(), bytes: 0, first: 0, awaited: BTreeMap::new(), floor };
         Self {
             snapshot: ArcSwap::from_pointee(Snapshot { objects, revision: floor }),
             ring: Arc::new(Mutex::new(ring)),
@@ -182,7 +215,9 @@ impl Shelf {
 
     pub(super) fn follow(&self, from: Revision) -> Result<Follower, TooOld> {
         let wake = self.wake.subscribe();
-        let next = lock(&self.ring).after(from)?;
+        let mut ring = lock(&self.ring);
+        let next = ring.after(from)?;
+        ring.wait_for(next);
         Ok(Follower { ring: Arc::clone(&self.ring), wake, next })
     }
 
@@ -212,19 +247,32 @@ impl Follower {
     /// The next changes there are, at most `most`; empty if there are none yet.
     pub fn read(&mut self, most: usize) -> Result<Vec<Change>, TooOld> {
         self.wake.borrow_and_update();
-        let ring = lock(&self.ring);
+        let mut ring = lock(&self.ring);
         let Some(skip) = self.next.checked_sub(ring.first) else {
             return Err(TooOld(ring.floor));
         };
         let skip = usize::try_from(skip).expect("within the ring");
         let changes: Vec<Change> = ring.changes.iter().skip(skip).take(most).cloned().collect();
-        self.next += changes.len() as u64;
+        if !changes.is_empty() {
+            ring.wait_no_more_for(self.next);
+            self.next += changes.len() as u64;
+            ring.wait_for(self.next);
+            ring.trim();
+        }
         Ok(changes)
     }
 
     /// Waits for more changes; false if the store is gone and there will be none.
     pub async fn wait(&mut self) -> bool {
         self.wake.changed().await.is_ok()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut ring = lock(&self.ring);
+        ring.wait_no_more_for(self.next);
+        ring.trim();
     }
 }
 

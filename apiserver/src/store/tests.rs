@@ -133,6 +133,25 @@ async fn changes_resume_after_any_revision_that_is_still_held() {
 }
 
 #[tokio::test]
+async fn changes_are_held_longer_for_a_watcher_that_is_there() {
+    let store = Store::in_memory().unwrap();
+    let collection = Collection::from(&CONFIG_MAPS);
+    let start = store.revision();
+    let mut slow = store.changes(&collection, start).unwrap();
+    let large = "x".repeat(1 << 17);
+    for number in 0..200 {
+        store.commit_one(put(&format!("n{number}"), &large, Expected::Absent)).await.unwrap();
+    }
+    assert!(store.changes(&collection, start).is_ok(), "all 25 MiB are there");
+    assert_eq!(slow.read(10).unwrap().len(), 10);
+    assert!(store.changes(&collection, start).is_err(), "what was read need not be held");
+    let after_ten = slow.read(1).unwrap()[0].revision();
+    assert!(store.changes(&collection, after_ten).is_ok());
+    drop(slow);
+    assert!(store.changes(&collection, after_ten).is_err(), "there is nobody left who waits for it");
+}
+
+#[tokio::test]
 async fn a_watcher_that_lags_behind_the_ring_is_told_so() {
     let store = Store::in_memory().unwrap();
     let collection = Collection::from(&CONFIG_MAPS);
