@@ -105,11 +105,12 @@ async fn the_example_answers_follows_edits_and_rolls_without_a_failed_request() 
     let before = running.pods(6).await?;
     assert_eq!(before.len(), 3, "pods answer in turn: {before:?}");
 
+    let from = running.transcript.text().lines().count();
     running.edit("greeting: Good day", "greeting: Good night")?;
     while !running.get().await?.contains("Good night") {}
     assert_eq!(running.pods(6).await?, before, "a ConfigMap reaches the same pods through their volume");
 
-    let from = running.transcript.text().lines().count();
+    let (from, _) = running.transcript.line(from, "reach ").await?;
     running.edit("env:\n", "env:\n            - {name: ROUND, value: \"2\"}\n")?;
     running.transcript.line(from, "configured").await?;
     running.ask_until_ready(from).await?;

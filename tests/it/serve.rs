@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Output;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tests::https::Https;
 use tests::served::{self, Served};
@@ -135,9 +135,8 @@ async fn every_part_shows_what_it_counts() -> Result<()> {
     ] {
         ensure!(text.contains(line), "{line} is not in {text}");
     }
-    let printed = served.printed();
-    let warning = printed.lines().find(|line| line.contains("AlwaysAllow")).context("no warning")?;
-    let warning: Value = serde_json::from_str(warning)?;
+    let warning = served.printed_line("AlwaysAllow").await?;
+    let warning: Value = serde_json::from_str(&warning)?;
     ensure!(warning["level"] == "WARN", "{warning}");
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! `peapod serve` as its users have it: the release binary, a process of its own, reached through its kubeconfig.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{env, thread};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::transcript::Transcript;
 
 /// When a test gives up on something that should have happened long before.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
@@ -46,7 +48,7 @@ pub struct Served {
     /// Where it serves, as `https://127.0.0.1:41233`.
     pub server: String,
     process: Child,
-    printed: Arc<Mutex<String>>,
+    printed: Transcript,
 }
 
 impl Served {
@@ -62,8 +64,9 @@ impl Served {
         command.args(["serve", "--listen", listen, "--data-dir"]).arg(home.path().join("data"));
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().context("start peapod serve")?;
-        let printed = Arc::new(Mutex::new(String::new()));
-        collect(process.stderr.take().context("its standard error")?, Arc::clone(&printed));
+        let printed = Transcript::default();
+        let (mut errors, mut copy) = (process.stderr.take().context("its standard error")?, printed.clone());
+        thread::spawn(move || io::copy(&mut errors, &mut copy));
         let mut lines = BufReader::new(process.stdout.take().context("its standard output")?).lines();
         let mut server = None;
         for line in lines.by_ref() {
@@ -75,7 +78,7 @@ impl Served {
         }
         let Some(server) = server else {
             let status = process.wait()?;
-            bail!("peapod serve ended with {status}: {}", text(&printed));
+            bail!("peapod serve ended with {status}: {}", printed.text());
         };
         // What is not read would stop the server once the pipe is full.
         thread::spawn(move || lines.for_each(drop));
@@ -94,7 +97,12 @@ impl Served {
 
     /// What it printed as errors and logs so far.
     pub fn printed(&self) -> String {
-        text(&self.printed)
+        self.printed.text()
+    }
+
+    /// Waits for a line of that which has these words.
+    pub async fn printed_line(&self, words: &str) -> Result<String> {
+        Ok(self.printed.line(0, words).await?.1)
     }
 
     /// Ends it as a power cut would.
@@ -135,17 +143,4 @@ pub fn command(home: &Path) -> Result<Command> {
 /// The address in a line of its output.
 fn address(line: &str) -> Option<String> {
     line.split_whitespace().find(|word| word.starts_with("https://")).map(str::to_owned)
-}
-
-fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(read @ 1..) = from.read(&mut buffer) {
-            into.lock().expect("no test panics with it").push_str(&String::from_utf8_lossy(&buffer[..read]));
-        }
-    });
-}
-
-fn text(printed: &Mutex<String>) -> String {
-    printed.lock().expect("no test panics with it").clone()
 }

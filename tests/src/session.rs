@@ -14,7 +14,8 @@
 //!
 //! `$` begins a command and `>` goes on with it. What follows is its output, both streams as they come: runs of blanks
 //! count as one, `*` stands for any text in a line, and a line `...` for any lines. `! N` is the exit code if not 0.
-//! Commands run in bash, in one folder, one after the other; `await FILE TEXT` waits until a file holds a text.
+//! Commands run in bash, in one folder, one after the other; `await FILE TEXT` waits until a file holds a text, and
+//! `shows TEXT COMMAND...` runs a command until it has printed a text.
 
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -42,7 +43,18 @@ await() {
     timeout 60 bash -c 'grep -q -m1 -e "$2" <(exec tail --pid=$$ -n +1 -F "$1" 2>/dev/null)' - "$1" "$2" && return
     echo "never came: $2"; tail -n 20 "$1"; return 1
 }
+shows() {
+    local text="$1" shown=0; shift
+    : > .shown
+    "$@" >> .shown 2>&1 &
+    await .shown "$text" || shown=1
+    { kill $! && wait $!; } 2>/dev/null
+    return $shown
+}
 "#;
+
+/// A step that takes this many seconds will never end.
+const GIVE_UP_AFTER_SECONDS: u64 = 300;
 
 /// Reads a session.
 pub fn parse(text: &str) -> Result<Vec<Step>> {
@@ -79,7 +91,8 @@ pub fn play(name: &str, text: &str, folder: &Path, shell: impl Fn() -> Command) 
         // Not a pipe: what goes on in the background would keep it open.
         let printed = File::create(folder.join(".printed"))?;
         let mut command = shell();
-        let status = command.args(["--norc", ".step"]).current_dir(folder).stdout(printed).status()?;
+        let run = format!("exec timeout {GIVE_UP_AFTER_SECONDS} bash --norc .step");
+        let status = command.args(["--norc", "-c", &run]).current_dir(folder).stdout(printed).status()?;
         let printed = String::from_utf8_lossy(&fs::read(folder.join(".printed"))?).into_owned();
         let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
         let code = status.code().unwrap_or(-1);
@@ -169,5 +182,7 @@ mod tests {
         let error = play("bad", "# words\n$ echo one\ntwo\n", folder.path(), shell).unwrap_err().to_string();
         assert!(error.starts_with("bad:2: $ echo one"), "{error}");
         play("waits", "$ (exec >g; echo it came) & await g came\n", folder.path(), shell).unwrap();
+        play("shows", "$ shows end bash -c 'echo the end; exec tail -f /dev/null'\n", folder.path(), shell)
+            .unwrap();
     }
 }

@@ -66,7 +66,8 @@ applied = everything.server_side_apply(
     name="map-0", namespace="py", field_manager="script", force_conflicts=True)
 print("applied", applied.data.n, applied.data.more, *sorted(entry.manager for entry in applied.metadata.managedFields))
 
-pod = core.list_namespaced_pod("py", label_selector="app=web").items[0]
+pods = core.list_namespaced_pod("py", label_selector="app=web").items
+pod = next(pod for pod in pods if not pod.metadata.deletion_timestamp)
 core.create_namespaced_pod_eviction(pod.metadata.name, "py", client.V1Eviction(
     metadata=client.V1ObjectMeta(name=pod.metadata.name)))
 print("evicted")
