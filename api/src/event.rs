@@ -51,10 +51,10 @@ impl Involved {
         }
     }
 
-    /// One container of a pod.
+    /// One container of a pod, of those in a list of its specification such as `containers`.
     #[must_use]
-    pub fn container(mut self, name: &str) -> Self {
-        self.field_path = format!("spec.containers{{{name}}}").into();
+    pub fn container(mut self, list: &str, name: &str) -> Self {
+        self.field_path = format!("spec.{list}{{{name}}}").into();
         self
     }
 }

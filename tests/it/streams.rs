@@ -1,4 +1,4 @@
-//! Real kubectl against pods that play scripts: exec, attach, cp, port-forward and proxy, over WebSocket and over SPDY.
+//! Real kubectl against pods that play scripts: exec, attach, cp, debug, port-forward and proxy, over WebSocket and over SPDY.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -33,6 +33,7 @@ async fn every_kubectl_streams_over_every_protocol_it_knows() -> Result<()> {
     let server = Streaming::start().await?;
     server.engine.register("localhost/web", "serve 8080")?;
     server.engine.register("localhost/repeat", "repeat")?;
+    server.engine.register("localhost/idle", "")?;
     let (home, kubeconfig) = (server.home().to_owned(), server.kubeconfig());
     let checked = tokio::task::spawn_blocking(move || {
         let first = Kubectl::new(&kubectls[0], &home, &kubeconfig, true);
@@ -41,7 +42,7 @@ async fn every_kubectl_streams_over_every_protocol_it_knows() -> Result<()> {
         for (number, program) in kubectls.iter().enumerate() {
             for over_websocket in [true, false] {
                 let kubectl = Kubectl::new(program, &home, &kubeconfig, over_websocket);
-                let name = format!("{}-{number}-{over_websocket}", "repeat");
+                let name = format!("repeat-{number}-{over_websocket}");
                 kubectl
                     .check(&name)
                     .with_context(|| format!("{} over WebSocket: {over_websocket}", program.display()))?;
@@ -119,6 +120,7 @@ impl Kubectl {
         self.check_exec()?;
         self.check_copies()?;
         self.check_attach(repeat)?;
+        self.check_debug(&format!("debug-{repeat}"))?;
         self.check_forwarding()?;
         self.check_proxy()
     }
@@ -167,8 +169,43 @@ impl Kubectl {
         Ok(())
     }
 
+    /// A container is added to a running pod, spoken to, and counts for nothing; a pod is copied with one more; and a pod that
+    /// would be at home on the node itself says why it is not.
+    fn check_debug(&self, name: &str) -> Result<()> {
+        let arguments = ["debug", "web", "-i", "--image=localhost/repeat", "--target=main", "-c", name];
+        let mut debug = Running(self.command(&arguments).spawn()?);
+        let mut stdin = debug.0.stdin.take().context("its input")?;
+        stdin.write_all(b"one\n")?;
+        let mut lines = BufReader::new(debug.0.stdout.take().context("its output")?).lines();
+        let heard = lines.find(|line| line.as_ref().is_ok_and(|line| line == "one"));
+        ensure!(heard.is_some(), "the container said nothing");
+        assert_eq!(self.succeed(&["logs", "web", "-c", name], b"")?, b"one\n");
+        assert_eq!(self.succeed(&["exec", "web", "-c", name, "--", "echo", "two"], b"")?, b"two\n");
+        let path = "jsonpath={.status.phase} {.status.containerStatuses[*].ready} {.spec.containers[*].name}";
+        assert_eq!(self.succeed(&["get", "pod", "web", "-o", path], b"")?, b"Running true main");
+
+        let copy = format!("--copy-to={name}");
+        self.succeed(&["debug", "web", &copy, "--image=localhost/idle", "-c", "idle"], b"")?;
+        self.succeed(&["wait", "--for=condition=Ready", "--timeout=60s", &format!("pod/{name}")], b"")?;
+        let path = "jsonpath={.status.containerStatuses[*].name}";
+        assert_eq!(self.succeed(&["get", "pod", name, "-o", path], b"")?, b"main idle");
+        self.succeed(&["delete", "pod", name, "--now"], b"")?;
+
+        let node = self.succeed(&["get", "nodes", "-o", "name"], b"")?;
+        let node = String::from_utf8(node)?;
+        let said = self.succeed(&["debug", node.trim(), "--image=localhost/idle"], b"")?;
+        let said = String::from_utf8(said)?;
+        let pod =
+            said.split_whitespace().find(|word| word.starts_with("node-debugger-")).context(said.clone())?;
+        let why = "spec.hostIPC: not supported yet";
+        let message = "{.status.containerStatuses[0].state.waiting.message}";
+        let awaited = format!("--for=jsonpath={message}={why}");
+        self.succeed(&["wait", &awaited, "--timeout=60s", &format!("pod/{pod}")], b"")?;
+        self.succeed(&["delete", "pod", pod, "--now"], b"").map(drop)
+    }
+
     fn check_forwarding(&self) -> Result<()> {
-        let mut forwarding = Forwarding(self.command(&["port-forward", "pod/web", ":8080", ":81"]).spawn()?);
+        let mut forwarding = Running(self.command(&["port-forward", "pod/web", ":8080", ":81"]).spawn()?);
         let mut lines = BufReader::new(forwarding.0.stdout.take().context("its output")?).lines();
         let mut port = || -> Result<u16> {
             loop {
@@ -224,10 +261,10 @@ impl Kubectl {
     }
 }
 
-/// A kubectl that forwards ports until it is dropped.
-struct Forwarding(Child);
+/// A kubectl that goes on until it is dropped.
+struct Running(Child);
 
-impl Drop for Forwarding {
+impl Drop for Running {
     fn drop(&mut self) {
         // One that has ended already is what is wanted.
         let _ = self.0.kill();

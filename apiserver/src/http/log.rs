@@ -95,8 +95,11 @@ fn container(pod: &str, spec: &PodSpec, asked: Option<&str>) -> Result<String, S
     let containers = spec.containers.iter().map(|container| container.name.as_str()).collect::<Vec<_>>();
     let init =
         spec.init_containers.iter().flatten().map(|container| container.name.as_str()).collect::<Vec<_>>();
+    let is_added = |asked: &str| spec.ephemeral_containers.iter().flatten().any(|added| added.name == asked);
     match (asked, containers.as_slice()) {
-        (Some(asked), _) if containers.contains(&asked) || init.contains(&asked) => Ok(asked.to_owned()),
+        (Some(asked), _) if containers.contains(&asked) || init.contains(&asked) || is_added(asked) => {
+            Ok(asked.to_owned())
+        }
         (Some(asked), _) => Err(Status::bad_request(format!("container {asked} is not valid for pod {pod}"))),
         (None, [only]) if init.is_empty() => Ok((*only).to_owned()),
         (None, _) => {
@@ -169,14 +172,20 @@ async fn refusal(code: StatusCode, body: node::Relay, key: &Key) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::api::core::v1::Container;
+    use k8s_openapi::api::core::v1::{Container, EphemeralContainer};
 
     fn spec(containers: &[&str], init: &[&str]) -> PodSpec {
         let named = |names: &[&str]| {
             let container = |name: &&str| Container { name: (*name).to_owned(), ..Container::default() };
             names.iter().map(container).collect::<Vec<_>>()
         };
-        PodSpec { containers: named(containers), init_containers: Some(named(init)), ..PodSpec::default() }
+        let added = EphemeralContainer { name: "debugger".to_owned(), ..EphemeralContainer::default() };
+        PodSpec {
+            containers: named(containers),
+            init_containers: Some(named(init)),
+            ephemeral_containers: Some(vec![added]),
+            ..PodSpec::default()
+        }
     }
 
     #[test]
@@ -188,6 +197,7 @@ mod tests {
         row(&["a"], &[], None, "a");
         row(&["a", "b"], &[], Some("b"), "b");
         row(&["a"], &["setup"], Some("setup"), "setup");
+        row(&["a"], &[], Some("debugger"), "debugger");
         row(&["a"], &[], Some("y"), "container y is not valid for pod web");
         row(&["a", "b"], &[], None, "a container name must be specified for pod web, choose one of: [a b]");
         row(

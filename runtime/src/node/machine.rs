@@ -42,7 +42,7 @@ pub use conditions::{Condition, Conditions};
 pub use container::{ContainerMachine, State, Termination};
 pub use message::{Action, Attempt, Event, ImageFailure, MountFailure, Note, Refusal, StartFailure};
 
-use super::plan::{Former, PodPlan};
+use super::plan::{Former, FormerContainer, PodPlan};
 use back_off::BackOff;
 use container::Context;
 use stop::Stop;
@@ -126,7 +126,7 @@ impl PodMachine {
         let formers = former.containers.into_iter().map(Some).chain(std::iter::repeat(None));
         let containers = plan.containers.iter().zip(formers).map(|(container, former)| {
             let former = former.unwrap_or_default();
-            ContainerMachine::new(container.clone(), former, plan.restart_policy, now)
+            ContainerMachine::new(container.clone(), former, now)
         });
         let mut machine = Self {
             containers: containers.collect(),
@@ -198,10 +198,9 @@ impl PodMachine {
 
     /// The phase of the pod.
     pub fn phase(&self) -> Phase {
-        let is_new = |container: &ContainerMachine| !container.has_run();
         match self.ended {
             Some(phase) => phase,
-            None if self.containers.iter().any(is_new) => Phase::Pending,
+            None if self.own_containers().any(|container| !container.has_run()) => Phase::Pending,
             None => Phase::Running,
         }
     }
@@ -214,6 +213,11 @@ impl PodMachine {
     /// Its containers, in order.
     pub fn containers(&self) -> &[ContainerMachine] {
         &self.containers
+    }
+
+    /// Those that make up the pod, and were not only added to look at it.
+    pub fn own_containers(&self) -> impl Iterator<Item = &ContainerMachine> {
+        self.containers.iter().filter(|container| !container.plan().is_ephemeral)
     }
 
     /// Its address, once it has one; kept when the pod has ended.
@@ -276,7 +280,6 @@ impl PodMachine {
         let context = Context {
             index,
             pod: format!("{}_{}({})", self.plan.key.name, self.plan.key.namespace, self.plan.uid),
-            restart_policy: self.plan.restart_policy,
             is_stopping: self.stop.is_some(),
         };
         let container = self.containers.get_mut(index)?;
@@ -294,12 +297,22 @@ impl PodMachine {
                 container.change(index, plan, deadline, actions);
             }
         }
+        for added in plan.containers.iter().skip(self.containers.len()) {
+            let mut added = ContainerMachine::new(added.clone(), FormerContainer::default(), now);
+            if self.ended.is_some() {
+                added.close(now);
+            }
+            self.containers.push(added);
+        }
         self.plan = plan;
     }
 
     fn go_on(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         if self.active_deadline().is_some_and(|deadline| deadline <= now) {
             self.exceed(now, actions);
+        }
+        if self.is_abandoned() {
+            self.stop_by(add(now, self.plan.grace));
         }
         match &self.stage {
             _ if self.stop.is_some() => self.stop_containers(now, actions),

@@ -1,5 +1,6 @@
 //! What a pod's object asks of the node, reduced to what the machine decides on.
 
+mod ephemeral;
 mod former;
 mod unsupported;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use api::{Key, Object};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
+pub use ephemeral::plain;
 pub use former::{Former, FormerContainer};
 
 /// What a pod asks for, as its object says now.
@@ -20,15 +22,13 @@ pub struct PodPlan {
     pub uid: Arc<str>,
     /// Counts the changes of its spec.
     pub generation: Option<i64>,
-    /// Which containers run again after they ended.
-    pub restart_policy: RestartPolicy,
     /// How long containers may take to end when they are ended for the pod's own sake.
     pub grace: Duration,
     /// How long the pod may take to end, if its deletion was asked for.
     pub deletion: Option<Duration>,
     /// How long the pod may be active.
     pub active_deadline: Option<Duration>,
-    /// Its containers, in order.
+    /// Its containers, in order. Those that are added while it runs come last, and only they can become more.
     pub containers: Vec<ContainerPlan>,
     /// Conditions of others that the pod waits for to be ready: name and, if there is one, status.
     pub gates: Vec<(String, Option<String>)>,
@@ -47,16 +47,22 @@ pub struct ContainerPlan {
     pub image: String,
     /// Where the image may come from.
     pub pull_policy: PullPolicy,
+    /// Whether it runs again after it ended.
+    pub restart_policy: RestartPolicy,
+    /// Whether it was added to look at the others. The pod neither waits for it nor lasts or fails because of it.
+    pub is_ephemeral: bool,
+    /// The first field of an ephemeral container that asks for something Peapod does not do yet, with the words for it.
+    pub unsupported: Option<String>,
 }
 
-/// Which containers run again after they ended.
+/// When a container runs again after it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RestartPolicy {
-    /// All.
+    /// Always.
     Always,
-    /// Those that ended with another code than 0.
+    /// If it ended with another code than 0.
     OnFailure,
-    /// None.
+    /// Never.
     Never,
 }
 
@@ -94,13 +100,12 @@ impl PodPlan {
             key: object.key(),
             uid: object.uid().into(),
             generation: object.metadata().generation,
-            restart_policy: spec.map_or(RestartPolicy::Always, restart_policy),
             grace: seconds(
                 spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(DEFAULT_GRACE_SECONDS),
             ),
             deletion: object.is_terminating().then(|| seconds(deletion_seconds)),
             active_deadline: spec.and_then(|spec| spec.active_deadline_seconds).map(seconds),
-            containers: spec.iter().flat_map(|spec| &spec.containers).map(container).collect(),
+            containers: spec.map(containers).unwrap_or_default(),
             gates: gates(pod),
             unsupported: spec.and_then(unsupported::first),
             ignored: spec.and_then(unsupported::ignored),
@@ -120,7 +125,18 @@ fn restart_policy(spec: &PodSpec) -> RestartPolicy {
     }
 }
 
-fn container(container: &Container) -> ContainerPlan {
+fn containers(spec: &PodSpec) -> Vec<ContainerPlan> {
+    let policy = restart_policy(spec);
+    let own = spec.containers.iter().map(|own| container(own, policy));
+    let added = spec.ephemeral_containers.iter().flatten().enumerate().map(|(index, added)| {
+        let added = plain(added);
+        let unsupported = unsupported::of_ephemeral(index, &added);
+        ContainerPlan { is_ephemeral: true, unsupported, ..container(&added, RestartPolicy::Never) }
+    });
+    own.chain(added).collect()
+}
+
+fn container(container: &Container, restart_policy: RestartPolicy) -> ContainerPlan {
     ContainerPlan {
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
@@ -129,6 +145,9 @@ fn container(container: &Container) -> ContainerPlan {
             Some("Always") => PullPolicy::Always,
             _ => PullPolicy::IfNotPresent,
         },
+        restart_policy,
+        is_ephemeral: false,
+        unsupported: None,
     }
 }
 

@@ -18,13 +18,23 @@ pub fn status(machine: &PodMachine, pod: &Pod, host_address: IpAddr) -> PodStatu
     let known = pod.status.as_ref();
     let address = machine.address().map(|address| address.to_string());
     let verdict = machine.verdict();
-    let containers = machine.containers().iter();
+    let own = machine.own_containers().map(|container| container_status(machine, container));
+    let is_added = |container: &&ContainerMachine| container.plan().is_ephemeral;
+    let added = machine.containers().iter().filter(is_added);
+    // They are not waited for, so nothing calls them ready.
+    let added = added.map(|container| ContainerStatus {
+        ready: false,
+        started: None,
+        ..container_status(machine, container)
+    });
+    let added: Vec<ContainerStatus> = added.collect();
     PodStatus {
         phase: Some(phase(machine.phase()).to_owned()),
         reason: verdict.map(|verdict| verdict.reason.clone()),
         message: verdict.map(|verdict| verdict.message.clone()),
         conditions: Some(conditions(machine, known)),
-        container_statuses: Some(containers.map(|container| container_status(machine, container)).collect()),
+        container_statuses: Some(own.collect()),
+        ephemeral_container_statuses: (!added.is_empty()).then_some(added),
         host_ip: Some(host_address.to_string()),
         host_ips: Some(vec![HostIP { ip: host_address.to_string() }]),
         pod_ips: address.clone().map(|ip| vec![PodIP { ip }]),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod ephemeral;
 mod restart;
 mod server;
 mod streams;

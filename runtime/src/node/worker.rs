@@ -160,7 +160,12 @@ impl Worker {
         }
         let before = std::mem::replace(&mut self.object, mail.object);
         match self.object.typed::<Pod>() {
-            Ok(pod) => self.tell(Event::Changed(PodPlan::of(&self.object, pod))),
+            Ok(pod) => {
+                let plan = PodPlan::of(&self.object, pod);
+                let count = plan.containers.len().max(self.places.len());
+                self.places.resize_with(count, Place::default);
+                self.tell(Event::Changed(plan));
+            }
             Err(error) => warn!(%error, "pod not understood"),
         }
         self.refresh_if_told(&before);
@@ -263,7 +268,9 @@ impl Worker {
     fn record(&self, note: Note) {
         let mut involved = Involved::object(&self.object);
         if let Some(index) = note.container {
-            involved = involved.container(self.machine.containers()[index].name());
+            let container = self.machine.containers()[index].plan();
+            let list = if container.is_ephemeral { "ephemeralContainers" } else { "containers" };
+            involved = involved.container(list, &container.name);
         }
         debug!(reason = note.reason, message = note.message, "noted");
         self.node.config.recorder.record(Occurrence {

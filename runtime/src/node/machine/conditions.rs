@@ -58,7 +58,7 @@ fn containers_ready(machine: &PodMachine) -> Verdict {
         Some(_) => return (false, "PodFailed", String::new()),
         None => {}
     }
-    let unready = machine.containers.iter().filter(|container| !container.is_running());
+    let unready = machine.own_containers().filter(|container| !container.is_running());
     let names: Vec<&str> = unready.map(ContainerMachine::name).collect();
     if names.is_empty() {
         return (true, "", String::new());

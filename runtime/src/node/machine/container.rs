@@ -5,7 +5,7 @@ mod answers;
 use api::event::Severity;
 use jiff::Timestamp;
 
-use super::super::plan::{ContainerPlan, FormerContainer, RestartPolicy};
+use super::super::plan::{ContainerPlan, FormerContainer};
 use super::back_off::BackOff;
 use super::message::{Action, Attempt, Note};
 
@@ -83,17 +83,11 @@ pub(super) struct Context {
     pub(super) index: usize,
     /// `name_namespace(uid)`, as Kubernetes' messages have it.
     pub(super) pod: String,
-    pub(super) restart_policy: RestartPolicy,
     pub(super) is_stopping: bool,
 }
 
 impl ContainerMachine {
-    pub(super) fn new(
-        plan: ContainerPlan,
-        former: FormerContainer,
-        restart_policy: RestartPolicy,
-        now: Timestamp,
-    ) -> Self {
+    pub(super) fn new(plan: ContainerPlan, former: FormerContainer, now: Timestamp) -> Self {
         let interrupted = former.running_since.map(|since| Termination {
             code: KILLED,
             reason: "ContainerStatusUnknown".to_owned(),
@@ -103,7 +97,7 @@ impl ContainerMachine {
         });
         let has_run = former.restarts > 0 || interrupted.is_some() || former.last.is_some();
         let last = interrupted.or(former.last);
-        let runs = last.as_ref().is_none_or(|last| restart_policy.runs_again(last.code));
+        let runs = last.as_ref().is_none_or(|last| plan.restart_policy.runs_again(last.code));
         Self {
             plan,
             state: if runs { State::New } else { State::Ended },
@@ -200,6 +194,15 @@ impl ContainerMachine {
     }
 
     fn begin(&mut self, index: usize, actions: &mut Vec<Action>) {
+        if let Some(message) = self.plan.unsupported.clone() {
+            actions.push(Action::Record(Note {
+                container: Some(index),
+                severity: Severity::Warning,
+                reason: "Unsupported",
+                message: message.clone(),
+            }));
+            return self.wait("CreateContainerError", message, None);
+        }
         self.attempt += 1;
         self.state = State::Preparing;
         actions.push(Action::Prepare {

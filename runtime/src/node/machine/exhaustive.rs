@@ -20,6 +20,8 @@ struct World {
     killed: Vec<bool>,
     is_released: bool,
     is_removal_asked: bool,
+    /// How many containers may still be added.
+    to_add: usize,
 }
 
 /// What is to be answered.
@@ -38,7 +40,7 @@ enum Doing {
 }
 
 impl World {
-    fn new(plan: PodPlan) -> Self {
+    fn new(plan: PodPlan, to_add: usize) -> Self {
         let containers = plan.containers.len();
         let now = Timestamp::UNIX_EPOCH;
         Self {
@@ -49,6 +51,7 @@ impl World {
             killed: vec![false; containers],
             is_released: false,
             is_removal_asked: false,
+            to_add,
         }
     }
 
@@ -100,6 +103,13 @@ impl World {
         let mut plan = self.machine.plan.clone();
         plan.containers[0].image = "localhost/other".into();
         changes.push(Event::Changed(plan));
+        if self.to_add > 0 {
+            let mut plan = self.machine.plan.clone();
+            let restart_policy = RestartPolicy::Never;
+            let added = ContainerPlan { is_ephemeral: true, restart_policy, ..plan.containers[0].clone() };
+            plan.containers.push(added);
+            changes.push(Event::Changed(plan));
+        }
         changes
     }
 
@@ -115,6 +125,11 @@ impl World {
         }
         if let Event::Started(index, attempt, Ok(())) = event {
             self.doing[index] = Some((Doing::Running, attempt));
+        }
+        if let Event::Changed(plan) = &event {
+            self.to_add -= plan.containers.len() - self.doing.len();
+            self.doing.resize(plan.containers.len(), None);
+            self.killed.resize(plan.containers.len(), false);
         }
         let before = self.machine.clone();
         let actions = self.machine.handle(event, self.now);
@@ -207,7 +222,8 @@ impl World {
         }
         assert!(!after.is_finished() || self.doing.iter().all(Option::is_none));
         let ready = after.conditions.iter().find(|condition| condition.name == "Ready");
-        let all_run = self.doing.iter().all(|doing| matches!(doing, Some((Doing::Running, _))));
+        let own = self.doing.iter().take(after.own_containers().count());
+        let all_run = own.into_iter().all(|doing| matches!(doing, Some((Doing::Running, _))));
         assert_eq!(ready.is_some_and(|ready| ready.holds), all_run, "ready is what runs");
     }
 }
@@ -241,12 +257,14 @@ fn plan(containers: usize, restart_policy: RestartPolicy) -> PodPlan {
         name: format!("c{index}"),
         image: "localhost/web".into(),
         pull_policy: PullPolicy::IfNotPresent,
+        restart_policy,
+        is_ephemeral: false,
+        unsupported: None,
     };
     PodPlan {
         key: Key::new("n", "p"),
         uid: "u".into(),
         generation: None,
-        restart_policy,
         grace: Duration::from_secs(30),
         deletion: None,
         active_deadline: (restart_policy == RestartPolicy::Never).then(|| Duration::from_secs(60)),
@@ -258,8 +276,8 @@ fn plan(containers: usize, restart_policy: RestartPolicy) -> PodPlan {
 }
 
 /// Takes the world through every history of `length` events; equal worlds are gone on with once.
-fn explore(plan: PodPlan, length: usize) -> usize {
-    let mut world = World::new(plan);
+fn explore(plan: PodPlan, to_add: usize, length: usize) -> usize {
+    let mut world = World::new(plan, to_add);
     world.take((Duration::ZERO, Event::Woken));
     let mut worlds = HashSet::from([world]);
     let mut seen = 0;
@@ -283,13 +301,20 @@ const POLICIES: [RestartPolicy; 3] = [RestartPolicy::Always, RestartPolicy::OnFa
 #[test]
 fn promises_hold_in_every_history_of_one_container() {
     for policy in POLICIES {
-        assert!(explore(plan(1, policy), 11) > 1000);
+        assert!(explore(plan(1, policy), 0, 11) > 1000);
     }
 }
 
 #[test]
 fn promises_hold_in_every_history_of_two_containers() {
     for policy in POLICIES {
-        assert!(explore(plan(2, policy), 9) > 1000);
+        assert!(explore(plan(2, policy), 0, 9) > 1000);
+    }
+}
+
+#[test]
+fn promises_hold_in_every_history_of_a_container_and_one_that_is_added() {
+    for policy in POLICIES {
+        assert!(explore(plan(1, policy), 1, 9) > 1000);
     }
 }

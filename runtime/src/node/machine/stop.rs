@@ -50,6 +50,12 @@ impl PodMachine {
         }
     }
 
+    /// Whether only containers are left that were added to look at those that have ended for good.
+    pub(super) fn is_abandoned(&self) -> bool {
+        let is_left = self.stage == Stage::Running && self.stop.is_none();
+        is_left && self.own_containers().all(ContainerMachine::has_ended) && !self.is_over()
+    }
+
     /// Whether no container lives and none will, while the pod still holds what it was given.
     pub(super) fn is_over(&self) -> bool {
         let holds = !matches!(self.stage, Stage::Ended | Stage::Removing | Stage::Gone);
@@ -60,7 +66,7 @@ impl PodMachine {
     pub(super) fn end(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.containers.iter_mut().for_each(|container| container.close(now));
         let has_succeeded =
-            self.verdict.is_none() && self.containers.iter().all(ContainerMachine::has_succeeded);
+            self.verdict.is_none() && self.own_containers().all(ContainerMachine::has_succeeded);
         self.ended = Some(if has_succeeded { Phase::Succeeded } else { Phase::Failed });
         self.problem = None;
         self.stage = Stage::Ended;

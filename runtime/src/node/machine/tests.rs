@@ -23,12 +23,14 @@ fn plan(policy: RestartPolicy, names: &[&str]) -> PodPlan {
         name: (*name).into(),
         image: "localhost/web:v1".into(),
         pull_policy: PullPolicy::IfNotPresent,
+        restart_policy: policy,
+        is_ephemeral: false,
+        unsupported: None,
     };
     PodPlan {
         key: Key::new("default", "web-1"),
         uid: "u".into(),
         generation: Some(1),
-        restart_policy: policy,
         grace: Duration::from_secs(30),
         deletion: None,
         active_deadline: None,
@@ -88,6 +90,21 @@ impl Trial {
             message: String::new(),
         };
         self.tell(Event::Exited(container, self.attempts[container], exit))
+    }
+
+    /// Adds a container to look at the others.
+    fn add(&mut self, name: &str, unsupported: Option<&str>) -> Vec<String> {
+        let mut plan = self.machine.plan.clone();
+        plan.containers.push(ContainerPlan {
+            name: name.into(),
+            image: "localhost/shell".into(),
+            pull_policy: PullPolicy::IfNotPresent,
+            restart_policy: RestartPolicy::Never,
+            is_ephemeral: true,
+            unsupported: unsupported.map(str::to_owned),
+        });
+        self.attempts.push(0);
+        self.tell(Event::Changed(plan))
     }
 
     fn delete(&mut self, grace_seconds: u64) -> Vec<String> {
@@ -293,6 +310,66 @@ fn what_is_not_supported_never_starts() {
     assert_eq!(trial.delete(30), ["Release", "Remove"]);
 }
 
+fn condition(machine: &PodMachine, name: &str) -> bool {
+    machine.conditions().iter().any(|condition| condition.name == name && condition.holds)
+}
+
+#[test]
+fn a_container_that_is_added_runs_once_and_is_not_waited_for() {
+    let mut trial = Trial::new(RestartPolicy::Always, &["web"]);
+    trial.tell(Event::Woken);
+    assert_eq!(trial.add("shell", None)[0], "Prepare 1");
+    assert_eq!(trial.summary(), "Running web:running/0 shell:running/0");
+    assert_eq!(trial.exit(1, 3), [""; 0]);
+    assert_eq!(trial.summary(), "Running web:running/0 shell:ended=3/0");
+    assert!(condition(&trial.machine, "Ready"));
+    assert_eq!(trial.wait(600), [""; 0]);
+    trial.images_missing = true;
+    trial.add("missing", None);
+    assert_eq!(trial.summary(), "Running web:running/0 shell:ended=3/0 missing:ErrImagePull/0");
+    assert!(condition(&trial.machine, "ContainersReady"));
+}
+
+#[test]
+fn a_pod_ends_with_its_own_containers_and_takes_along_what_was_added() {
+    let check = |code: i32, expected: &str| {
+        let mut trial = Trial::new(RestartPolicy::Never, &["job"]);
+        trial.tell(Event::Woken);
+        trial.add("shell", None);
+        let actions = trial.exit(0, code);
+        assert_eq!(actions, ["Drain", "Killing: Stopping container shell", "Terminate(1)"]);
+        assert_eq!(trial.machine.phase(), Phase::Running);
+        assert_eq!(trial.wait(30), ["Kill(1)"]);
+        assert_eq!(trial.exit(1, 137), ["Release"]);
+        assert_eq!(trial.summary(), expected);
+        assert_eq!(trial.add("late", None), [""; 0]);
+        assert_eq!(trial.summary(), format!("{expected} late:ended=137/0"));
+    };
+    check(0, "Succeeded job:ended=0/0 shell:ended=137/0");
+    check(3, "Failed job:ended=3/0 shell:ended=137/0");
+}
+
+#[test]
+fn an_added_container_that_cannot_be_does_not_start_and_changes_nothing_else() {
+    let mut trial = Trial::new(RestartPolicy::Always, &["web"]);
+    trial.tell(Event::Woken);
+    let words = "spec.ephemeralContainers[0].securityContext.privileged: not supported yet";
+    assert_eq!(trial.add("shell", Some(words)), [format!("Unsupported: {words}")]);
+    assert_eq!(trial.summary(), "Running web:running/0 shell:CreateContainerError/0");
+    assert_eq!(trial.tell(Event::SourcesChanged), [""; 0]);
+    assert_eq!(trial.wait(600), [""; 0]);
+}
+
+#[test]
+fn what_is_added_to_a_pod_that_has_not_begun_waits_for_its_volumes() {
+    let mut trial = Trial::new(RestartPolicy::Always, &["web"]);
+    let actions = trial.add("shell", None);
+    assert_eq!(actions[..4], ["Admit", "Attach", "SetUp", "Prepare 0"]);
+    assert_eq!(trial.summary(), "Running web:running/0 shell:running/0");
+    assert_eq!(trial.delete(30).iter().filter(|action| action.starts_with("Terminate")).count(), 2);
+    assert_eq!(trial.add("late", None), [""; 0], "nothing is added to a pod that ends");
+}
+
 #[test]
 fn after_a_restart_of_the_node_containers_run_again_where_the_policy_allows() {
     let former = |running: bool, code: Option<i32>| {
@@ -321,6 +398,14 @@ fn after_a_restart_of_the_node_containers_run_again_where_the_policy_allows() {
     check(RestartPolicy::Never, former(true, None), "Failed web:ended=137/2");
     check(RestartPolicy::OnFailure, former(false, Some(0)), "Succeeded web:ended=0/2");
     check(RestartPolicy::Always, former(false, Some(0)), "Running web:running/3");
+    let mut looked_at = plan(RestartPolicy::Always, &["web", "shell"]);
+    looked_at.containers[1].is_ephemeral = true;
+    looked_at.containers[1].restart_policy = RestartPolicy::Never;
+    let mut both = former(true, None);
+    both.containers.push(FormerContainer { restarts: 0, ..both.containers[0].clone() });
+    let mut trial = Trial::of(looked_at, both);
+    trial.tell(Event::Woken);
+    assert_eq!(trial.summary(), "Running web:running/3 shell:ended=137/0");
     let mut ended = former(false, Some(0));
     ended.ended = Some(Phase::Succeeded);
     check(RestartPolicy::Always, ended, "Succeeded web:ended=0/2");

@@ -1,7 +1,7 @@
 //! What an earlier run of the node process left in a pod's status.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::machine::{Phase, Termination};
@@ -13,7 +13,7 @@ pub struct Former {
     pub ended: Option<Phase>,
     /// Since when a node knew it.
     pub start_time: Option<Timestamp>,
-    /// Its containers, in the order of the spec; those without a status are new.
+    /// Its containers, in the order of its plan; those without a status are new.
     pub containers: Vec<FormerContainer>,
 }
 
@@ -36,7 +36,11 @@ impl Former {
         let Some(status) = &pod.status else {
             return Self::default();
         };
-        let names = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let own = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let added = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+        let (known, added_known) = (&status.container_statuses, &status.ephemeral_container_statuses);
+        let own = own.map(|container| of_container(known, &container.name));
+        let added = added.map(|container| of_container(added_known, &container.name));
         Self {
             ended: match status.phase.as_deref() {
                 Some("Succeeded") => Some(Phase::Succeeded),
@@ -44,14 +48,13 @@ impl Former {
                 _ => None,
             },
             start_time: status.start_time.as_ref().map(|time| time.0),
-            containers: names.map(|container| of_container(status, &container.name)).collect(),
+            containers: own.chain(added).collect(),
         }
     }
 }
 
-fn of_container(status: &PodStatus, name: &str) -> FormerContainer {
-    let statuses = status.container_statuses.iter().flatten();
-    let Some(status) = statuses.into_iter().find(|status| status.name == name) else {
+fn of_container(statuses: &Option<Vec<ContainerStatus>>, name: &str) -> FormerContainer {
+    let Some(status) = statuses.iter().flatten().find(|status| status.name == name) else {
         return FormerContainer::default();
     };
     let running = status.state.as_ref().and_then(|state| state.running.as_ref());

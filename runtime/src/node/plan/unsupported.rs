@@ -14,20 +14,29 @@ pub(super) fn first(spec: &PodSpec) -> Option<String> {
     Some(format!("{field}: not supported yet"))
 }
 
-/// What to say of limits that are not enforced yet; none if there are none. Requests for the same are harmless.
+/// What to say of the first such field of an ephemeral container: only the container does not start.
+pub(super) fn of_ephemeral(index: usize, container: &Container) -> Option<String> {
+    let field = of_container(container)?;
+    Some(format!("spec.ephemeralContainers[{index}].{field}: not supported yet"))
+}
+
+/// What to say of limits that are not enforced yet, and of processes that are to be shared where there are none; none if
+/// there is nothing of this. Requests for what is not limited are harmless.
 pub(super) fn ignored(spec: &PodSpec) -> Option<String> {
     let names = |resources: &Option<ResourceRequirements>| {
         let limits = resources.as_ref().and_then(|resources| resources.limits.as_ref());
         let names = limits.into_iter().flat_map(|limits| limits.keys());
         names.filter(|name| !ENFORCED.contains(&name.as_str())).cloned().collect::<Vec<_>>()
     };
+    let shares =
+        (spec.share_process_namespace == Some(true)).then(|| "spec.shareProcessNamespace".to_owned());
     let of_pod = names(&spec.resources).into_iter().map(|name| format!("spec.resources.limits.{name}"));
     let containers = spec.containers.iter().enumerate();
     let of_containers = containers.flat_map(|(index, container)| {
         let names = names(&container.resources).into_iter();
         names.map(move |name| format!("spec.containers[{index}].resources.limits.{name}"))
     });
-    let fields: Vec<String> = of_pod.chain(of_containers).collect();
+    let fields: Vec<String> = shares.into_iter().chain(of_pod).chain(of_containers).collect();
     (!fields.is_empty()).then(|| format!("{}: not enforced yet, the pod runs without", fields.join(", ")))
 }
 
@@ -40,7 +49,6 @@ fn of_pod(spec: &PodSpec) -> Option<&'static str> {
     choose([
         ("dnsConfig", spec.dns_config.is_some()),
         ("dnsPolicy", !dns_policy.starts_with("ClusterFirst")),
-        ("ephemeralContainers", is_filled(&spec.ephemeral_containers)),
         ("hostAliases", is_filled(&spec.host_aliases)),
         ("hostIPC", spec.host_ipc == Some(true)),
         ("hostNetwork", spec.host_network == Some(true)),
@@ -50,7 +58,6 @@ fn of_pod(spec: &PodSpec) -> Option<&'static str> {
         ("resourceClaims", is_filled(&spec.resource_claims)),
         ("runtimeClassName", spec.runtime_class_name.is_some()),
         ("setHostnameAsFQDN", spec.set_hostname_as_fqdn == Some(true)),
-        ("shareProcessNamespace", spec.share_process_namespace == Some(true)),
     ])
 }
 
@@ -86,7 +93,11 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn limits_that_do_not_hold_are_named() {
+    fn what_does_not_hold_is_named() {
+        let spec = json!({"containers": [{"name": "a"}], "shareProcessNamespace": true});
+        let spec: PodSpec = serde_json::from_value(spec).expect("a spec");
+        let words = "spec.shareProcessNamespace: not enforced yet, the pod runs without";
+        assert_eq!(ignored(&spec).as_deref(), Some(words));
         let check = |resources: Value, words: Option<&str>| {
             let spec = json!({"containers": [{"name": "a"}, {"name": "b", "resources": resources}]});
             let spec: PodSpec = serde_json::from_value(spec).expect("a spec");

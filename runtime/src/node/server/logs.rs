@@ -71,12 +71,17 @@ impl Node {
         let absent = |words| Refusal::new(StatusCode::NOT_FOUND, words);
         let object = object.ok_or_else(|| absent(format!("pod {pod_name:?} does not exist")))?;
         let pod = object.typed::<Pod>().ok();
-        let mut names = pod.iter().flat_map(|pod| pod.spec.iter().flat_map(|spec| &spec.containers));
-        if !names.any(|known| known.name == container) {
+        let spec = pod.and_then(|pod| pod.spec.as_ref());
+        let own = spec.into_iter().flat_map(|spec| &spec.containers).map(|own| &own.name);
+        let added = spec.into_iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+        if !own.chain(added.map(|added| &added.name)).any(|name| name == container) {
             return Err(absent(format!("container {container:?} not found in pod {pod_name:?}")));
         }
-        let statuses = pod.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref());
-        let status = statuses.into_iter().flatten().find(|status| status.name == container);
+        let status = pod.and_then(|pod| pod.status.as_ref());
+        let lists = status.into_iter().flat_map(|status| {
+            [&status.container_statuses, &status.ephemeral_container_statuses].into_iter().flatten()
+        });
+        let status = lists.flatten().find(|status| status.name == container);
         let runs = self.0.output.runs(object.uid(), container);
         let numbers: Vec<u32> = runs.iter().map(|log| log.run).collect();
         let run = choose(status, &numbers, previous).map_err(|why| {

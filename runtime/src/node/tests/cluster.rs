@@ -343,20 +343,23 @@ impl Trial {
         written.iter().rfind(|(pod, _)| pod == name).unwrap().1.clone()
     }
 
-    /// The reasons of the events about a pod, in order.
-    pub(super) fn events(&self, name: &str) -> Vec<String> {
+    /// The events about a pod, in order.
+    pub(super) fn stored_events(&self, name: &str) -> Vec<Value> {
         let stored = self.server.stored.lock().unwrap();
         let events = stored
             .iter()
             .filter(|((kind, _), event)| kind == "events" && event["involvedObject"]["name"] == name);
-        let mut events: Vec<(u64, String)> = events
-            .map(|(_, event)| {
-                let revision = event["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
-                (revision, event["reason"].as_str().unwrap().to_owned())
-            })
-            .collect();
-        events.sort();
-        events.into_iter().map(|(_, reason)| reason).collect()
+        let mut events: Vec<Value> = events.map(|(_, event)| event.clone()).collect();
+        events.sort_by_key(|event| {
+            event["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap()
+        });
+        events
+    }
+
+    /// The reasons of the events about a pod, in order.
+    pub(super) fn events(&self, name: &str) -> Vec<String> {
+        let reason = |event: &Value| event["reason"].as_str().unwrap().to_owned();
+        self.stored_events(name).iter().map(reason).collect()
     }
 
     /// Puts a file where an earlier process would have.

@@ -39,7 +39,7 @@ async fn open(trial: &Trial, path: &str) -> Result<(TokioIo<Upgraded>, NodeDiale
 }
 
 /// Opens a stream, writes to its first channel, and reads the others to their ends.
-async fn talk(trial: &Trial, path: &str, channels: &[(u8, Way)], input: &str) -> Vec<String> {
+pub(super) async fn talk(trial: &Trial, path: &str, channels: &[(u8, Way)], input: &str) -> Vec<String> {
     let (stream, _dialer) = open(trial, path).await.unwrap();
     let make = |(number, way): &(u8, Way)| {
         let (near, far) = pipe();
@@ -61,9 +61,9 @@ async fn talk(trial: &Trial, path: &str, channels: &[(u8, Way)], input: &str) ->
     heard
 }
 
-const EXEC: [(u8, Way); 4] = [(0, Way::Out), (1, Way::In), (2, Way::In), (3, Way::In)];
-const ALL: &str = "input=1&output=1&error=1";
-const SUCCESS: &str = r#"{"metadata":{},"status":"Success"}"#;
+pub(super) const EXEC: [(u8, Way); 4] = [(0, Way::Out), (1, Way::In), (2, Way::In), (3, Way::In)];
+pub(super) const ALL: &str = "input=1&output=1&error=1";
+pub(super) const SUCCESS: &str = r#"{"metadata":{},"status":"Success"}"#;
 
 #[tokio::test(start_paused = true)]
 async fn commands_run_and_tell_how_they_ended() {

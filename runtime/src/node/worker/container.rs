@@ -1,5 +1,6 @@
 //! One container of a worker: what is being done for it, and the orders it gets.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -19,6 +20,7 @@ use crate::logs::{LogFile, LogStream};
 use crate::node::env::{self, Surroundings, environment};
 use crate::node::machine::{Attempt, Event, ImageFailure, StartFailure};
 use crate::node::output::{ContainerLog, Output};
+use crate::node::plan::plain;
 use crate::node::presence::{Input, Reachable, Stay};
 use crate::node::usage::{Counted, Spender};
 use crate::volumes::VolumeError;
@@ -227,10 +229,21 @@ impl Worker {
     /// Whether a container has an input, and if so, whether it ends with the first who writes to it; and whether it is
     /// promised a terminal.
     fn input(&self, index: usize) -> (Option<bool>, bool) {
-        let spec = self.pod().spec.as_ref().and_then(|spec| spec.containers.get(index));
-        let is_on = |field: fn(&ContainerSpec) -> Option<bool>| spec.and_then(field).unwrap_or(false);
+        let spec = self.spec_of(index);
+        let is_on =
+            |field: fn(&ContainerSpec) -> Option<bool>| spec.as_deref().and_then(field).unwrap_or(false);
         let has_input = is_on(|spec| spec.stdin);
         (has_input.then(|| is_on(|spec| spec.stdin_once)), is_on(|spec| spec.tty))
+    }
+
+    /// What the pod's object says of a container.
+    fn spec_of(&self, index: usize) -> Option<Cow<'_, ContainerSpec>> {
+        let spec = self.pod().spec.as_ref()?;
+        if let Some(own) = spec.containers.get(index) {
+            return Some(Cow::Borrowed(own));
+        }
+        let added = spec.ephemeral_containers.as_ref()?.get(index - spec.containers.len())?;
+        Some(Cow::Owned(plain(added)))
     }
 
     fn configure(
@@ -240,8 +253,9 @@ impl Worker {
         image: &Image,
     ) -> Result<(ContainerConfig, ContainerLog), StartFailure> {
         let pod = self.pod();
-        let spec = pod.spec.as_ref().and_then(|spec| spec.containers.get(index));
-        let (Some(spec), Some(interface), Some(volumes)) = (spec, &self.interface, &self.volumes) else {
+        let spec = self.spec_of(index);
+        let (Some(spec), Some(interface), Some(volumes)) = (spec.as_deref(), &self.interface, &self.volumes)
+        else {
             return Err(StartFailure::Create("the pod has no place to run".to_owned()));
         };
         let key = self.object.key();

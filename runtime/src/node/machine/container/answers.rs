@@ -174,7 +174,7 @@ impl ContainerMachine {
             self.state = State::Ended;
         } else if is_replaced {
             self.state = State::New;
-        } else if context.restart_policy.runs_again(code) {
+        } else if self.plan.restart_policy.runs_again(code) {
             self.restart(context, now, actions);
         } else {
             self.state = State::Ended;
@@ -199,7 +199,7 @@ impl ContainerMachine {
         self.has_run = true;
     }
 
-    fn wait(&mut self, reason: &'static str, message: String, until: Option<Timestamp>) {
+    pub(super) fn wait(&mut self, reason: &'static str, message: String, until: Option<Timestamp>) {
         self.state = State::Waiting { reason, message, until };
     }
 }
