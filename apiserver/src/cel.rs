@@ -9,12 +9,15 @@ mod macros;
 mod node;
 mod operators;
 mod parse;
+mod shown;
 mod value;
+mod words;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use value::{Key, Value};
+pub use words::is_reserved;
 
 use node::Node;
 

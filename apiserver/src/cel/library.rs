@@ -11,6 +11,7 @@ use kube_cel::cel::objects::{Key as ForeignKey, Map};
 use kube_cel::cel::{self, Context};
 
 use super::Failure;
+use super::shown;
 use super::value::{Key, Value};
 
 /// The functions that can be called, by name; those with a dot belong to the name before it.
@@ -153,6 +154,9 @@ pub fn call<'a>(
     arguments: &[Value<'_>],
 ) -> Result<Value<'a>, Failure> {
     check(name, target, arguments)?;
+    if let ("format", Some(shown)) = (name, shown::arguments(arguments)) {
+        return call(name, target, &[shown?]);
+    }
     let failed = |error: String| Failure::Failed(error);
     let mut scope = LIBRARY.new_inner_scope();
     let mut bind = |name: String, value: &Value<'_>| {

@@ -58,6 +58,9 @@ fn expressions_mean_what_they_mean_in_kubernetes() {
     );
     row("'a-b'.split('-').join('+')", "a+b".into());
     row("'%s has %d'.format([self.metadata.name, self.spec.replicas])", "web has 3".into());
+    let maps = "'%s %s %d'.format([{'b': 1, 'a': {'d': 'x', 'c': true}, 'e': 2.5}, [{'z': null}], 7])";
+    row(maps, r#"{"a":{"c":true, "d":"x"}, "b":1, "e":2.5} [{"z":null}] 7"#.into());
+    row("'%s'.format([{2: 'b', 1: 'a', 10: 'c'}])", r#"{1:"a", 2:"b", 10:"c"}"#.into());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use serde_json::Value;
 
 use super::label_selector;
+use crate::cel;
 use crate::names::{Form, report};
 use crate::path::Path;
 use crate::tree;
@@ -205,37 +206,11 @@ pub fn check_variables<'a>(
 }
 
 fn is_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 24] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-        "__empty__",
-        "__any__",
-        "__all__",
-    ];
     let is_first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
     let mut bytes = name.bytes();
     bytes.next().is_some_and(is_first)
         && bytes.all(|byte| is_first(byte) || byte.is_ascii_digit())
-        && !RESERVED.contains(&name)
+        && !cel::is_reserved(name)
 }
 
 /// Checks the kind of a policy's parameters.

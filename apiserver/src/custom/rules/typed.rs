@@ -7,32 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 
 use super::super::schema::Node;
-use crate::cel::Value;
-
-/// Words that are no names in CEL.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
+use crate::cel::{self, Value};
 
 /// A value of a node. What has neither formats nor such names is looked into where it lies.
 pub fn value<'a>(schema: &'a Node, json: &'a Json) -> Value<'a> {
@@ -70,7 +45,7 @@ pub fn value<'a>(schema: &'a Node, json: &'a Json) -> Value<'a> {
 
 /// The name of a field as an expression writes it.
 pub fn escaped(name: &str) -> Cow<'_, str> {
-    if RESERVED.contains(&name) {
+    if cel::is_reserved(name) {
         return format!("__{name}__").into();
     }
     if !name.contains(['.', '-', '/']) && !name.contains("__") {
