@@ -5,22 +5,26 @@
 //!                          (set)        (compare, fields by shape)
 //! ```
 //! The entries are kept as text, apart from the rest of an object, and are read only when it is written. An entry that
-//! does not change is written as the text it was read from. Fields of other versions of a kind count as if they were of the
-//! version that is written.
+//! does not change is written as the text it was read from. Fields of other versions of a kind are compared in those versions
+//! (`versions`).
 
 pub mod compare;
 mod cursor;
 pub mod entries;
 pub mod fields;
 pub mod item;
+pub mod manager;
 pub mod node;
 pub mod set;
 pub mod shape;
 mod stored;
 pub mod text;
 mod update;
+pub mod versions;
 
-pub use entries::{Entry, Manager, Operation};
+pub use entries::Entry;
+pub use manager::{Manager, Operation};
 pub use shape::Shape;
 pub use stored::{Stored, stored, text as stored_text};
-pub use update::{release, update};
+pub use update::{release, seen, update};
+pub use versions::Versions;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::schemas::declared;
 use crate::custom::declared::Declared;
-use crate::managed::{Manager, Operation, Shape, entries};
+use crate::managed::{Manager, Operation, Shape, Versions, entries};
 use crate::patch::apply::{Apply, apply, check};
 use crate::schema::{self, Type};
 
@@ -110,8 +110,13 @@ impl State {
             return Applied::Unfit;
         }
         let mut entries = entries::parse(&self.owners).unwrap_or_default();
-        let manager = &Manager::new("stranger", Operation::Apply, "v1", "");
-        let request = Apply { shape: kind.shape(), config, manager, ignored: &["status"], force };
+        let version = self.object["apiVersion"].as_str().unwrap_or("v1").to_owned();
+        let manager = &Manager::new("stranger", Operation::Apply, &version, "");
+        // Whoever owns something owns it in a version that differs in its name only.
+        let versions = &entries.iter().fold(Versions::new(&version, kind.shape(), None), |known, entry| {
+            known.with(&entry.manager.api_version, kind.shape(), None)
+        });
+        let request = Apply { versions, config, manager, ignored: &["status"], force };
         let Ok(next) = apply(request, &self.object, &mut entries, "2026-01-02T03:04:05Z") else {
             return Applied::Refused;
         };

@@ -12,9 +12,7 @@ use http::header::{HeaderValue, USER_AGENT};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
 use super::query::Query;
-
-/// The longest name of a field manager.
-const LONGEST_MANAGER: usize = 128;
+use crate::managed::manager;
 
 const BREAKING: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
 
@@ -139,13 +137,7 @@ fn checked_write(
         }
     };
     let field_manager = query.text("fieldManager").unwrap_or_default().to_owned();
-    if field_manager.len() > LONGEST_MANAGER {
-        errors.push(FieldError::too_long("fieldManager", LONGEST_MANAGER));
-    }
-    for (position, wrong) in field_manager.char_indices().filter(|(_, letter)| !is_printable(*letter)) {
-        let words = format!("invalid character U+{:04X} (at position {position})", u32::from(wrong));
-        errors.push(FieldError::invalid("fieldManager", field_manager.as_str(), words));
-    }
+    manager::check_name(&field_manager, "fieldManager", &mut errors);
     refuse(kind, &errors)?;
     let field_manager = if field_manager.is_empty() { program(headers) } else { field_manager };
     Ok(WriteOptions { dry_run, field_validation, field_manager, force: false })
@@ -156,15 +148,11 @@ fn program(headers: &HeaderMap) -> String {
     let said = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
     let said = String::from_utf8_lossy(said);
     let name = said.split('/').next().unwrap_or_default();
-    let mut name: String = name.chars().filter(|letter| is_printable(*letter)).collect();
-    while name.len() > LONGEST_MANAGER {
+    let mut name: String = name.chars().filter(|letter| manager::is_printable(*letter)).collect();
+    while name.len() > manager::LONGEST_NAME {
         name.pop();
     }
     if name.is_empty() { "unknown".to_owned() } else { name }
-}
-
-fn is_printable(letter: char) -> bool {
-    letter == ' ' || !letter.is_control() && !letter.is_whitespace()
 }
 
 /// What the parameters of a DELETE without a body say.

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use api::field::FieldError;
 use serde_json::{Value, json};
 
 use super::cursor::Cursor;
+use super::manager::{Manager, Operation};
 use super::set::{Set, escaped};
 use super::text;
 use crate::tree;
@@ -16,70 +18,6 @@ const MOST_UPDATERS: usize = 10;
 
 /// Who is said to own what the oldest of too many managers owned.
 const ANCIENT: &str = "ancient-changes";
-
-/// How a manager came to own its fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
-    /// It applied them.
-    Apply,
-    /// It wrote them in another way.
-    Update,
-}
-
-impl Operation {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Apply => "Apply",
-            Self::Update => "Update",
-        }
-    }
-}
-
-/// What tells managers apart. The texts are in the form in which JSON has them between quotes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manager<'a> {
-    /// Its name.
-    pub name: Cow<'a, str>,
-    /// How it writes.
-    pub operation: Operation,
-    /// The version in which it last wrote.
-    pub api_version: Cow<'a, str>,
-    /// The subresource it writes to; empty for the object itself.
-    pub subresource: Cow<'a, str>,
-}
-
-impl<'a> Manager<'a> {
-    /// A manager, by texts as people read them.
-    pub fn new(name: &'a str, operation: Operation, api_version: &'a str, subresource: &'a str) -> Self {
-        let name = if name.is_empty() { "unknown" } else { name };
-        Self {
-            name: escaped(name),
-            operation,
-            api_version: escaped(api_version),
-            subresource: escaped(subresource),
-        }
-    }
-
-    /// Whether both are one manager: one that applies stays the same in every version.
-    pub fn is(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.operation == other.operation
-            && self.subresource == other.subresource
-            && (self.operation == Operation::Apply || self.api_version == other.api_version)
-    }
-
-    /// As messages name it.
-    pub fn shown(&self) -> String {
-        let mut text = format!("\"{}\"", self.name);
-        if !self.subresource.is_empty() {
-            text.push_str(&format!(" with subresource \"{}\"", self.subresource));
-        }
-        if self.operation == Operation::Update {
-            text.push_str(&format!(" using {}", self.api_version));
-        }
-        text
-    }
-}
 
 /// What a manager owns.
 #[derive(Clone, Debug)]
@@ -156,27 +94,51 @@ fn entry<'a>(cursor: &mut Cursor<'a>) -> Option<Entry<'a>> {
 
 /// Reads the entries a client sent; none if one of them is none.
 pub fn from_value(value: &Value) -> Option<Vec<Entry<'_>>> {
-    value.as_array()?.iter().map(from_item).collect()
+    read(value).ok()
 }
 
-fn from_item(item: &Value) -> Option<Entry<'_>> {
+/// Reads the entries a client sent, or says in Kubernetes' words what is wrong with one. Of several of one manager the
+/// last counts.
+pub fn read(value: &Value) -> Result<Vec<Entry<'_>>, String> {
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    let items = value.as_array().ok_or_else(|| "metadata.managedFields is not a list".to_owned())?;
+    for (index, item) in items.iter().enumerate() {
+        let entry = from_item(index, item)?;
+        match entries.iter_mut().find(|known| known.manager.is(&entry.manager)) {
+            Some(known) => *known = entry,
+            None => entries.push(entry),
+        }
+    }
+    Ok(entries)
+}
+
+fn from_item(index: usize, item: &Value) -> Result<Entry<'_>, String> {
+    let invalid = |field: &str, value: &str, words: &str| {
+        FieldError::invalid(format!("metadata.managedFields[{index}].{field}"), value, words).to_string()
+    };
     let text = |field| tree::text(item, field).unwrap_or_default();
     let operation = match text("operation") {
         "Apply" => Operation::Apply,
         "Update" => Operation::Update,
-        _ => return None,
+        other => return Err(invalid("operation", other, "must be `Apply` or `Update`")),
     };
-    if text("fieldsType") != "FieldsV1" || text("apiVersion").is_empty() {
-        return None;
+    if text("apiVersion").is_empty() {
+        return Err("apiVersion must not be empty".to_owned());
     }
-    let set = item.get("fieldsV1").map_or(Some(Set::default()), text::from_value)?;
+    match text("fieldsType") {
+        "FieldsV1" => {}
+        "" => return Err(format!("missing fieldsType in managed fields entry {index}")),
+        other => return Err(invalid("fieldsType", other, "must be `FieldsV1`")),
+    }
+    let set = item.get("fieldsV1").map_or(Some(Set::default()), text::from_value);
+    let set = set.ok_or_else(|| format!("error decoding the set of managed fields entry {index}"))?;
     let manager = Manager {
         name: escaped(text("manager")),
         operation,
         api_version: escaped(text("apiVersion")),
         subresource: escaped(text("subresource")),
     };
-    Some(Entry::new(manager, set, tree::text(item, "time").map(escaped)))
+    Ok(Entry::new(manager, set, tree::text(item, "time").map(escaped)))
 }
 
 /// Whether a client asks for all entries to be forgotten: by an empty list, or by one empty entry.

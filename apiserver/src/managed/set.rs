@@ -41,10 +41,15 @@ impl<'a> Element<'a> {
 
     /// The text as it is meant.
     pub fn plain(&self) -> Cow<'_, str> {
-        match self.text.contains('\\') {
-            false => Cow::Borrowed(&self.text),
-            true => serde_json::from_str(&format!("\"{}\"", self.text)).map_or(Cow::Borrowed(""), Cow::Owned),
-        }
+        plain(&self.text)
+    }
+}
+
+/// The text that JSON has so between quotes.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    match text.contains('\\') {
+        false => Cow::Borrowed(text),
+        true => serde_json::from_str(&format!("\"{text}\"")).map_or(Cow::Borrowed(""), Cow::Owned),
     }
 }
 

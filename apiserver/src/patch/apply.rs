@@ -21,13 +21,13 @@ pub use conflict::{Conflict, refused};
 
 use crate::managed::compare::compare;
 use crate::managed::set::Set;
-use crate::managed::{Entry, Manager, Shape, fields, release};
+use crate::managed::{Entry, Manager, Versions, fields, release};
 
 /// Who applies what, and how.
 #[derive(Clone, Copy)]
 pub struct Apply<'a> {
-    /// The type of the object.
-    pub shape: Shape<'a>,
+    /// The versions of the kind; the manager writes in the current one.
+    pub versions: &'a Versions<'a>,
     /// What the manager wants. It fits the type.
     pub config: &'a Value,
     /// The manager.
@@ -46,6 +46,7 @@ pub fn apply<'a>(
     entries: &mut Vec<Entry<'a>>,
     now: &str,
 ) -> Result<Option<Value>, Vec<Conflict>> {
+    request.versions.reconcile(entries);
     let conflicts = match attempt(request, live, entries, now) {
         Ok(applied) => return Ok(applied),
         Err(conflicts) => conflicts,
@@ -69,23 +70,27 @@ fn attempt<'a>(
     entries: &mut Vec<Entry<'a>>,
     now: &str,
 ) -> Result<Option<Value>, Vec<Conflict>> {
-    let Apply { shape, config, manager, ignored, force } = request;
+    let Apply { versions, config, manager, ignored, force } = request;
+    let shape = versions.shape(versions.current());
     let mut object = live.clone();
     merge::merge(shape, &mut object, config, ignored);
     let mut set = fields::named(shape, config, ignored);
     // What is pruned goes by all that is named; what nobody can own is left out afterwards.
     let (mine, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.manager.is(manager));
     if let Some(last) = mine.first() {
-        prune::prune(shape, &mut object, last.set(), &set, &others);
+        prune::prune(versions, &mut object, last, &set, &others);
     }
     fields::strip(&mut set);
     let comparison = compare(shape, live, &object, ignored);
-    let conflicts = if force { Vec::new() } else { conflict::find(entries, manager, &comparison) };
+    let states = versions.states(entries, live, &object);
+    let in_others = versions.compare(&states, ignored);
+    let conflicts =
+        if force { Vec::new() } else { conflict::find(entries, manager, &comparison, &in_others) };
     if !conflicts.is_empty() {
         return Err(conflicts);
     }
     own(entries, manager, set);
-    release(entries, manager, &comparison);
+    release(entries, manager, &comparison, &in_others);
     drop(comparison);
     let changes = object != *live;
     if changes && let Some(entry) = entries.iter_mut().find(|entry| entry.manager.is(manager)) {

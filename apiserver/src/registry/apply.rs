@@ -13,12 +13,16 @@ use super::owners::{self, Owners};
 use super::{Place, Registry};
 use crate::managed::entries::{self, Entry};
 use crate::managed::{Manager, Operation, Shape, fields};
-use crate::patch::apply::{Apply, apply, check, refused, sync_last_applied};
+use crate::patch::apply::{Apply, Conflict, apply, check, refused, sync_last_applied};
 use crate::schema::{self, Decoded, Finding};
-use crate::{subresources, tree};
+use crate::subresources::scale;
+use crate::tree;
 
 /// Who is said to own the fields of an object nobody kept account of before it was first applied to.
 const BEFORE: &str = "before-first-apply";
+
+/// The field that a scale writes, as text of a set.
+const REPLICAS: &str = r#"{"f:spec":{"f:replicas":{}}}"#;
 
 impl Registry {
     /// The state that applying leads to, and who owns its fields then.
@@ -30,32 +34,47 @@ impl Registry {
         before: &str,
         options: &WriteOptions,
     ) -> Result<(Incoming, Owners<'static>), Status> {
-        let resource = place.version.resource();
         check_config(place, &document(place), config)?;
-        let (live, config) = match place.part {
-            "scale" => (Cow::Borrowed(old), Cow::Owned(scaled(place, config))),
-            _ => (in_version(place, old), Cow::Borrowed(config)),
+        let is_scale = place.part == "scale";
+        let (live, config) = match is_scale {
+            true => (
+                Cow::Owned(scaled(place, &scale::of_value(&place.kind, old))?),
+                Cow::Owned(scaled(place, config)?),
+            ),
+            false => (in_version(place, old), Cow::Borrowed(config)),
         };
-        let (shape, now) = (owners::shape(place, resource), event::seconds(self.clock.now()));
-        let api_version = resource.api_version();
+        let now = event::seconds(self.clock.now());
+        let api_version = place.version.resource().api_version();
         let manager = |name, operation| Manager::new(name, operation, &api_version, place.part);
         let ignored = owners::unwritable(place, &live, &config);
         let mut entries = entries::parse(before).unwrap_or_default();
         if entries.is_empty() {
-            let set = fields::created(shape, &live, &ignored);
+            let set = fields::created(owners::shape(&place.version), &live, &ignored);
             let first = Entry::new(manager(BEFORE, Operation::Update), set, Some(Cow::Borrowed(&*now)));
             entries.extend((!first.set().is_empty()).then_some(first));
         }
+        let served = self.served();
+        let versions = owners::versions(place, &served, &entries);
         let who = manager(&options.field_manager, Operation::Apply);
-        let request =
-            Apply { shape, config: &config, manager: &who, ignored: &ignored, force: options.force };
-        let next = apply(request, &live, &mut entries, &now).map_err(|conflicts| refused(&conflicts))?;
+        let request = Apply {
+            versions: &versions,
+            config: &config,
+            manager: &who,
+            ignored: &ignored,
+            force: options.force,
+        };
+        let next = apply(request, &live, &mut entries, &now).map_err(|conflicts| match is_scale {
+            true => refused(&conflicts.into_iter().map(in_scale).collect::<Vec<_>>()),
+            false => refused(&conflicts),
+        })?;
         let owners = Owners::Known(entries::write(&mut entries));
         drop(entries);
         let mut object = next.unwrap_or_else(|| live.clone().into_owned());
         sync_last_applied(&mut object, &config, &who);
-        if place.part == "scale" {
-            object = subresources::scale::of_value(&place.kind, &object);
+        if is_scale {
+            let status = scale::of_value(&place.kind, old)["status"].take();
+            object = scale::of_value(&place.kind, &object);
+            tree::set(&mut object, "status", Some(status));
         }
         let again = told_again(findings, options)?;
         let Incoming { value, mut warnings } = read(place, Body::Value(object), options.field_validation)?;
@@ -91,7 +110,7 @@ impl Registry {
             subresource: "",
             verb: Verb::Create(Body::Value(Value::Null), WriteOptions::default()),
         })?;
-        let (shape, now) = (owners::shape(place, resource), event::seconds(self.clock.now()));
+        let (shape, now) = (owners::shape(&place.version), event::seconds(self.clock.now()));
         let mut set = fields::named(shape, config, &owners::unwritable(place, config, config));
         fields::strip(&mut set);
         let api_version = resource.api_version();
@@ -141,7 +160,7 @@ fn check_config(place: &Place, resource: &Resource, config: &Value) -> Result<()
         "scale" => schema::builtin()
             .kind(&resource.group, &resource.version, &resource.kind)
             .map_or(Shape::Deduced, Shape::Structure),
-        _ => owners::shape(place, resource),
+        _ => owners::shape(&place.version),
     };
     let Some(mistakes) = check(shape, config) else {
         return Ok(());
@@ -161,16 +180,30 @@ fn type_of(object: &Value) -> String {
     format!("{slash}{version}, Kind={}", text("kind"))
 }
 
-/// What an applied scale says of the object it stands for.
-fn scaled(place: &Place, config: &Value) -> Value {
+/// What a scale says of the object it stands for, and what tells the object.
+fn scaled(place: &Place, scale: &Value) -> Result<Value, Status> {
     let resource = place.resource();
-    let mut object = json!({
+    let kept = ["name", "namespace", "uid", "resourceVersion"];
+    let field = |name: &str| Some((name.to_owned(), scale["metadata"].get(name)?.clone()));
+    let object = json!({
         "apiVersion": resource.api_version(),
         "kind": resource.kind,
-        "metadata": config.get("metadata").cloned().unwrap_or_else(|| json!({})),
+        "metadata": kept.into_iter().filter_map(field).collect::<serde_json::Map<_, _>>(),
     });
-    if let Some(replicas) = config["spec"].get("replicas") {
-        tree::set(&mut object, "spec", Some(json!({"replicas": replicas})));
+    match scale["spec"].get("replicas") {
+        Some(_) => scale::apply(&place.kind, object, scale)
+            .map_err(|error| Status::invalid(&scale::RESOURCE, &place.key.name, &[error])),
+        None => Ok(object),
     }
-    object
+}
+
+/// A conflict about the one field that a scale writes, as somebody sees it who knows the scale only.
+fn in_scale(conflict: Conflict) -> Conflict {
+    let manager = match conflict.manager.rsplit_once(" using ") {
+        Some((manager, _)) if !conflict.manager.ends_with('"') => {
+            format!("{manager} using {}", scale::RESOURCE.api_version())
+        }
+        _ => conflict.manager,
+    };
+    Conflict { manager, fields: REPLICAS.to_owned() }
 }

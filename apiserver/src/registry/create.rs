@@ -38,11 +38,13 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Reply, Status> {
         let Incoming { mut value, mut warnings } = incoming;
+        let sent = owners::take_sent(&mut value);
         let place = &self.identify(place, &mut value)?;
         let definition = place.kind.definition();
         place.kind.set_defaults(&mut value);
         let now = event::seconds(self.clock.now());
-        let owners = owners.unwrap_or_else(|| owners::of_new(place, options, &value, &now));
+        let owners = owners
+            .unwrap_or_else(|| owners::of_new(place, &self.served(), options, (&value, sent.as_ref()), &now));
         let mut findings = Findings::default();
         let how = Options::Create(options);
         self.admit(place, how, &mut value, None, &mut findings).await?;
@@ -55,6 +57,9 @@ impl Registry {
         let (checked, found) = place.kind.check_create(&value).map_err(|error| place.unfit(&error))?;
         let mut errors = Vec::new();
         metadata::check(&checked.metadata, definition, &mut errors);
+        if sent.is_some() {
+            owners::check_sent(&owners, &mut errors);
+        }
         errors.extend(found);
         if !errors.is_empty() {
             return Err(Status::invalid(place.resource(), &place.key.name, &errors));

@@ -3,14 +3,21 @@
 use std::borrow::Cow;
 
 use api::backend::WriteOptions;
+use api::field::FieldError;
 use api::{Object, Resource};
 use serde_json::Value;
 
 use super::Place;
-use crate::managed::compare::compare;
+use super::change::in_version;
+use crate::managed::compare::{Comparison, compare};
 use crate::managed::entries::{self, Entry};
-use crate::managed::{Manager, Operation, Shape, fields, update};
+use crate::managed::manager::{self, Manager};
+use crate::managed::{Operation, Shape, Versions, fields, update};
+use crate::served::{Served, Version};
 use crate::{managed, schema, tree};
+
+/// The longest name of a subresource that an entry may have, in bytes.
+const LONGEST_SUBRESOURCE: usize = 256;
 
 /// What user names of Peapod's own components begin with.
 const COMPONENT: &str = "system:peapod:";
@@ -47,14 +54,34 @@ pub(super) fn writer<'a>(place: &'a Place, options: &'a WriteOptions) -> Cow<'a,
     }
 }
 
-/// The type of the objects of a place, in a version.
-pub(super) fn shape<'a>(place: &'a Place, resource: &Resource) -> Shape<'a> {
+/// The type of the objects of a version, or of the version in which they are kept if the schema has none for it.
+pub(super) fn shape(version: &Version) -> Shape<'_> {
     let known = |of: &Resource| schema::builtin().kind(&of.group, &of.version, &of.kind);
-    match (known(resource).or_else(|| known(place.resource())), place.kind.ownership()) {
+    match (known(version.resource()).or_else(|| known(version.kind().resource())), version.kind().ownership())
+    {
         (_, Some(node)) => Shape::Node(node),
         (Some(of), None) => Shape::Structure(of),
         (None, None) => Shape::Deduced,
     }
+}
+
+/// The versions that count for an object: the one that is written, and those of the entries that there are. What a webhook
+/// would convert counts as if only the name of the version differed.
+pub(super) fn versions<'p>(place: &'p Place, served: &'p Served, entries: &[Entry<'_>]) -> Versions<'p> {
+    let of_place = &place.version;
+    let mut versions = Versions::new(&of_place.resource().api_version(), shape(of_place), of_place.other());
+    let kind = place.resource().group_resource();
+    for name in entries.iter().map(|entry| &*entry.manager.api_version) {
+        let found = (name != versions.current()).then(|| {
+            let mut of_kind =
+                served.in_order().filter(|version| version.kind().resource().group_resource() == kind);
+            of_kind.find(|version| version.resource().api_version() == name)
+        });
+        if let Some(version) = found.flatten() {
+            versions = versions.with(name, shape(version), version.other());
+        }
+    }
+    versions
 }
 
 /// The top-level fields that cannot be written at this place.
@@ -68,42 +95,80 @@ pub(super) fn unwritable<'a>(place: &Place, one: &'a Value, other: &'a Value) ->
 }
 
 /// The text of the owners of a new object.
-pub(super) fn of_new(place: &Place, options: &WriteOptions, new: &Value, now: &str) -> String {
-    let api_version = place.version.resource().api_version();
-    let writer = writer(place, options);
-    let set = fields::created(shape(place, place.resource()), new, &unwritable(place, new, new));
+pub(super) fn of_new(
+    place: &Place,
+    served: &Served,
+    options: &WriteOptions,
+    (new, sent): (&Value, Option<&Value>),
+    now: &str,
+) -> String {
+    let (api_version, writer) = (place.version.resource().api_version(), writer(place, options));
     let manager = Manager::new(&writer, Operation::Update, &api_version, place.part);
-    let mut entries = vec![Entry::new(manager, set, Some(now.into()))];
-    entries.retain(|entry| !entry.set().is_empty());
+    let new = in_version(place, new);
+    let ignored = unwritable(place, &new, &new);
+    let mut entries = sent.and_then(said).unwrap_or_default();
+    let versions = versions(place, served, &entries);
+    versions.reconcile(&mut entries);
+    let added = fields::created(shape(&place.version), &new, &ignored);
+    let states = versions.states(&entries, &Value::Null, &new);
+    let others = versions.compare(&states, &ignored);
+    update(&mut entries, manager, &Comparison { added, ..Comparison::default() }, &others, now);
     entries::write(&mut entries)
 }
 
 impl Owners<'_> {
     /// Their text in the next state of the object.
-    pub fn after(&self, place: &Place, old: &Value, new: &Value, now: &str) -> String {
+    pub fn after(&self, place: &Place, served: &Served, old: &Value, new: &Value, now: &str) -> String {
         let (before, sent, writer) = match self {
             Self::Known(text) => return text.clone(),
             Self::ByDifference { before, sent, writer } => (*before, sent, writer),
         };
-        let comparison = compare(shape(place, place.resource()), old, new, &unwritable(place, old, new));
+        let (old, new) = (in_version(place, old), in_version(place, new));
+        let ignored = unwritable(place, &old, &new);
+        let comparison = compare(shape(&place.version), &old, &new, &ignored);
         let sent = sent.as_ref().filter(|_| place.part.is_empty());
-        if sent.is_none() && comparison == managed::compare::Comparison::default() {
+        if sent.is_none() && comparison == Comparison::default() {
             return before.to_owned();
         }
         let api_version = place.version.resource().api_version();
         let manager = Manager::new(writer, Operation::Update, &api_version, place.part);
-        let said = match sent {
-            Some(sent) if entries::is_reset(sent) => Some(Vec::new()),
-            Some(sent) => entries::from_value(sent).filter(|entries| !entries.is_empty()),
-            None => None,
-        };
         // Who does not say who owns what, or says nothing that makes sense, does not change it.
-        let mut entries = said.or_else(|| entries::parse(before)).unwrap_or_default();
+        let mut entries = sent.and_then(said).or_else(|| entries::parse(before)).unwrap_or_default();
         // Nobody kept account of this object so far; the first who applies begins.
         if !entries.is_empty() {
-            update(&mut entries, manager, &comparison, now);
+            let versions = versions(place, served, &entries);
+            versions.reconcile(&mut entries);
+            let states = versions.states(&entries, &old, &new);
+            let others = versions.compare(&states, &ignored);
+            update(&mut entries, manager, &comparison, &others, now);
         }
         entries::write(&mut entries)
+    }
+
+    /// What of them a client may not say.
+    pub fn check(&self, text: &str, errors: &mut Vec<FieldError>) {
+        if let Self::ByDifference { sent: Some(_), .. } = self {
+            check_sent(text, errors);
+        }
+    }
+}
+
+/// What a client that sent owners may not say of them, in the text of those that are left.
+pub(super) fn check_sent(text: &str, errors: &mut Vec<FieldError>) {
+    for (index, entry) in entries::parse(text).unwrap_or_default().iter().enumerate() {
+        let path = format!("metadata.managedFields[{index}]");
+        manager::check_name(&entry.manager.plain_name(), &format!("{path}.manager"), errors);
+        if entry.manager.subresource.len() > LONGEST_SUBRESOURCE {
+            errors.push(FieldError::too_long(format!("{path}.subresource"), LONGEST_SUBRESOURCE));
+        }
+    }
+}
+
+/// The entries a client asks for: none at all if it asks for all to be forgotten. Nothing if it does not say.
+fn said(sent: &Value) -> Option<Vec<Entry<'_>>> {
+    match entries::is_reset(sent) {
+        true => Some(Vec::new()),
+        false => entries::from_value(sent).filter(|entries| !entries.is_empty()),
     }
 }
 

@@ -167,7 +167,10 @@ impl Registry {
             place.kind.set_defaults(&mut new);
         }
         // What others add or take away from here on is not the writer's doing.
-        let owners = owners.after(place, old, &new, &event::seconds(self.clock.now()));
+        let now = event::seconds(self.clock.now());
+        let said = owners.after(place, &self.served(), old, &new, &now);
+        owners.check(&said, &mut errors);
+        let owners = said;
         if !is_scale {
             self.admit(place, how, &mut new, Some(old), findings).await?;
         }

@@ -1,5 +1,7 @@
 //! Server-side apply, and what every other write does to the owners of fields.
 
+mod sent;
+
 use super::*;
 use serde_json::json;
 

@@ -78,7 +78,7 @@ fn what_is_written_changes_its_owner() {
         let who = |name| Manager::new(name, Operation::Update, "apps/v1", "");
         let mut entries = vec![Entry::new(who("creator"), first, Some("2026-01-01T00:00:00Z".into()))];
         let comparison = compare(deployment(), old, new, &["status"]);
-        update(&mut entries, who(writer), &comparison, "2026-01-02T00:00:00Z");
+        update(&mut entries, who(writer), &comparison, &Others::default(), "2026-01-02T00:00:00Z");
         let original = text::written(&fields::created(deployment(), old, &["status"]));
         let given: Vec<Value> = serde_json::from_str::<Vec<Value>>(&write(&mut entries)).unwrap_or_default();
         let found: Vec<(String, String)> = given

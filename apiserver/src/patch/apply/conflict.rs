@@ -5,7 +5,8 @@ use api::status::{Cause, Details, Reason};
 
 use crate::managed::compare::Comparison;
 use crate::managed::set::Set;
-use crate::managed::{Entry, Manager, text};
+use crate::managed::versions::Others;
+use crate::managed::{Entry, Manager, seen, text};
 
 /// The fields of one manager that stand in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +34,15 @@ pub(super) fn find(
     entries: &[Entry<'_>],
     manager: &Manager<'_>,
     comparison: &Comparison<'_>,
+    others: &Others<'_>,
 ) -> Vec<Conflict> {
-    let written = comparison.written();
-    let others = entries.iter().filter(|entry| !entry.manager.is(manager) && entry.set().overlaps(&written));
-    let mut conflicts: Vec<Conflict> = others
-        .map(|entry| Conflict {
-            manager: entry.manager.shown(),
-            fields: text::written(&entry.set().intersection(&written)),
-        })
-        .collect();
+    let conflict = |entry: &Entry<'_>| {
+        let changed = entry.set().intersection(&seen(entry, comparison, others).written());
+        (!changed.is_empty())
+            .then(|| Conflict { manager: entry.manager.shown(), fields: text::written(&changed) })
+    };
+    let owners = entries.iter().filter(|entry| !entry.manager.is(manager));
+    let mut conflicts: Vec<Conflict> = owners.filter_map(conflict).collect();
     conflicts.sort_by(|one, other| one.manager.cmp(&other.manager));
     conflicts
 }

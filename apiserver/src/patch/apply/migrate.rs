@@ -21,11 +21,12 @@ pub(super) fn without_own(conflicts: Vec<Conflict>, request: Apply<'_>, live: &V
     if request.manager.name != KUBECTL {
         return conflicts;
     }
+    let shape = request.versions.shape(request.versions.current());
     let Some(last) = last_applied(live).filter(|last| last["apiVersion"] == live["apiVersion"]) else {
         return conflicts;
     };
-    let differs = compare(request.shape, &last, live, &[]);
-    let mut own = fields::named(request.shape, &last, &[]);
+    let differs = compare(shape, &last, live, &[]);
+    let mut own = fields::named(shape, &last, &[]);
     for gone in [&differs.modified, &differs.added, &differs.removed] {
         own = own.difference(gone);
     }

@@ -6,7 +6,7 @@ mod model;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::managed::{Operation, entries, text};
+use crate::managed::{Operation, Shape, entries, text};
 use crate::schema;
 
 /// An object and its owners, written by one manager after the other.
@@ -29,7 +29,9 @@ impl World {
         assert_eq!(check(shape, &config), None);
         let mut owners =
             if self.owners.is_empty() { Vec::new() } else { entries::parse(&self.owners).unwrap() };
-        let request = Apply { shape, config: &config, manager: &manager, ignored: &["status"], force };
+        let versions = Versions::new("v1", shape, None);
+        let request =
+            Apply { versions: &versions, config: &config, manager: &manager, ignored: &["status"], force };
         let next = apply(request, &self.object, &mut owners, "2026-01-01T00:00:00Z")
             .map_err(|conflicts| refused(&conflicts).to_string())?;
         let owners = entries::write(&mut owners);

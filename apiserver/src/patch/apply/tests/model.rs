@@ -1,13 +1,16 @@
 //! Apply against a slow, obviously right model: an object is a set of places with values, and each place has a set of
-//! owners. What is owned as one is one place, however large.
+//! owners. What is owned as one is one place, however large. The object has two versions, in which one field has two names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use api::Resource;
 use proptest::prelude::*;
 use serde_json::Map;
 
 use super::*;
 use crate::managed::node::Node;
+use crate::managed::versions::Others;
+use crate::served::OtherVersion;
 
 /// A place: `l/a` in a map, `k/x` and `k/x/a` in a list with keys, `s/v` in a set, `m` and `t` as one.
 type Place = String;
@@ -75,12 +78,40 @@ impl Model {
     }
 }
 
-fn schema() -> Node {
+const X: Resource = Resource::new("", "v1", "xs", "X", true);
+
+/// The version in which `l` is called `r`.
+static RENAMED: OtherVersion = OtherVersion::new(Resource::new("", "v2", "xs", "X", true), X).converted(
+    |object| {
+        rename(object, "r", "l");
+        Ok(())
+    },
+    |object| rename(object, "l", "r"),
+);
+
+fn rename(object: &mut Value, from: &str, to: &str) {
+    let fields = object.as_object_mut().unwrap();
+    if let Some(value) = fields.remove(from) {
+        fields.insert(to.to_owned(), value);
+    }
+}
+
+/// The versions, of which one is written.
+fn versions<'n>([first, second]: &'n [Node; 2], current: &str) -> Versions<'n> {
+    let (first, second) = (Shape::Node(first), Shape::Node(second));
+    match current {
+        "v1" => Versions::new("v1", first, None).with("v2", second, Some(&RENAMED)),
+        _ => Versions::new("v2", second, Some(&RENAMED)).with("v1", first, None),
+    }
+}
+
+/// The schema of a version, in which the first field has this name.
+fn schema(name: &str) -> Node {
     let text = json!({"type": "string"});
     let texts = json!({"type": "object", "additionalProperties": text});
     let item = json!({"type": "object", "properties": {"name": text, "a": text, "b": text}});
     Node::of_object(&json!({"type": "object", "properties": {
-        "l": texts,
+        name: texts,
         "m": {"type": "object", "additionalProperties": text, "x-kubernetes-map-type": "atomic"},
         "t": {"type": "array", "items": text},
         "s": {"type": "array", "items": text, "x-kubernetes-list-type": "set"},
@@ -91,7 +122,8 @@ fn schema() -> Node {
 
 /// An object with these values.
 fn object(places: &Places) -> Value {
-    let mut object = Map::from_iter([("kind".to_owned(), json!("X"))]);
+    let type_of = [("apiVersion".to_owned(), json!("v1")), ("kind".to_owned(), json!("X"))];
+    let mut object = Map::from_iter(type_of);
     let mut items: BTreeMap<&str, Value> = BTreeMap::new();
     for (place, value) in places {
         let steps: Vec<&str> = place.split('/').collect();
@@ -147,8 +179,9 @@ fn places(object: &Value) -> Places {
 /// The places in a set of fields, apart from maps and lists that have owners only as long as something is in them.
 fn owned(set: &Set<'_>) -> BTreeSet<Place> {
     let paths = text::paths(set).into_iter().map(|path| {
-        path.replace("[name=\"", "/").replace("[=\"", "/").replace("\"]", "").replace('.', "/")[1..]
-            .to_owned()
+        let path = path.replace("[name=\"", "/").replace("[=\"", "/").replace("\"]", "").replace('.', "/");
+        let path = path[1..].to_owned();
+        path.strip_prefix('r').map_or(path.clone(), |rest| format!("l{rest}"))
     });
     paths.filter(|place| !["l", "s", "k"].contains(&place.as_str())).collect()
 }
@@ -180,68 +213,84 @@ fn config() -> impl Strategy<Value = Places> {
 
 #[derive(Clone, Debug)]
 enum Write {
-    Apply { manager: usize, config: Places, force: bool },
+    Apply { manager: usize, version: &'static str, config: Places, force: bool },
     Update { manager: usize, next: Places },
 }
 
 fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
-        4 => (0..3usize, config(), any::<bool>())
-            .prop_map(|(manager, config, force)| Write::Apply { manager, config, force }),
+        4 => (0..3usize, prop_oneof![Just("v1"), Just("v2")], config(), any::<bool>())
+            .prop_map(|(manager, version, config, force)| Write::Apply { manager, version, config, force }),
         1 => (0..2usize, config()).prop_map(|(manager, next)| Write::Update { manager, next }),
     ]
 }
 
 const APPLIERS: [&str; 3] = ["one", "two", "three"];
-const WRITERS: [&str; 2] = ["four", "five"];
+/// Who writes otherwise, and in which version.
+const WRITERS: [(&str, &str); 2] = [("four", "v1"), ("five", "v2")];
 const NOW: &str = "2026-01-01T00:00:00Z";
 
 /// The same write to an object; false if it was refused.
-fn carry_out(shape: Shape<'_>, write: &Write, live: &mut Value, account: &mut String) -> bool {
+fn carry_out(nodes: &[Node; 2], write: &Write, object_now: &mut Value, account: &mut String) -> bool {
+    let version = match write {
+        Write::Apply { version, .. } => version,
+        Write::Update { manager, .. } => WRITERS[*manager].1,
+    };
+    let versions = versions(nodes, version);
+    let seen = |object: Value| versions.convert(object, "v1", version);
+    let live = seen(object_now.clone());
     let mut entries = if account.is_empty() { Vec::new() } else { entries::parse(account).unwrap() };
     let next = match write {
-        Write::Apply { manager, config, force } => {
-            let config = object(config);
-            let manager = Manager::new(APPLIERS[*manager], Operation::Apply, "v1", "");
-            let request = Apply { shape, config: &config, manager: &manager, ignored: &[], force: *force };
-            let Ok(next) = apply(request, live, &mut entries, NOW) else {
+        Write::Apply { manager, config, force, .. } => {
+            let config = seen(object(config));
+            let manager = Manager::new(APPLIERS[*manager], Operation::Apply, version, "");
+            let request = Apply {
+                versions: &versions,
+                config: &config,
+                manager: &manager,
+                ignored: &[],
+                force: *force,
+            };
+            let Ok(next) = apply(request, &live, &mut entries, NOW) else {
                 return false;
             };
             *account = entries::write(&mut entries);
             next.unwrap_or_else(|| live.clone())
         }
         Write::Update { manager, next } => {
-            let next = object(next);
-            let manager = Manager::new(WRITERS[*manager], Operation::Update, "v1", "");
-            crate::managed::update(&mut entries, manager, &compare(shape, live, &next, &[]), NOW);
+            let next = seen(object(next));
+            let manager = Manager::new(WRITERS[*manager].0, Operation::Update, version, "");
+            let states = versions.states(&entries, &live, &next);
+            let others: Others<'_> = versions.compare(&states, &[]);
+            let comparison = compare(versions.shape(version), &live, &next, &[]);
+            crate::managed::update(&mut entries, manager, &comparison, &others, NOW);
             *account = entries::write(&mut entries);
             next
         }
     };
-    *live = next;
+    *object_now = versions.convert(next, version, "v1");
     true
 }
 
 proptest! {
     #[test]
     fn agrees_with_the_model(writes in prop::collection::vec(write(), 1..12)) {
-        let node = schema();
-        let shape = Shape::Node(&node);
+        let nodes = [schema("l"), schema("r")];
         let (mut model, mut live, mut account) = (Model::default(), object(&Places::new()), String::new());
         for write in &writes {
-            let done = carry_out(shape, write, &mut live, &mut account);
+            let done = carry_out(&nodes, write, &mut live, &mut account);
             let expected = match write {
-                Write::Apply { manager, config, force } => model.apply(APPLIERS[*manager], config, *force),
+                Write::Apply { manager, config, force, .. } => model.apply(APPLIERS[*manager], config, *force),
                 Write::Update { manager, next } => {
-                    model.update(WRITERS[*manager], next.clone());
+                    model.update(WRITERS[*manager].0, next.clone());
                     true
                 }
             };
             prop_assert_eq!(done, expected, "{:?}\n{:?}", write, model);
             prop_assert_eq!(&places(&live), &model.values, "{:?}", write);
             let entries = entries::parse(&account).unwrap_or_default();
-            for name in APPLIERS.iter().chain(&WRITERS) {
-                let found = entries.iter().find(|entry| entry.manager.name == *name);
+            for name in APPLIERS.into_iter().chain(WRITERS.map(|(name, _)| name)) {
+                let found = entries.iter().find(|entry| entry.manager.name == name);
                 let found = found.map(|entry| owned(entry.set())).unwrap_or_default();
                 prop_assert_eq!(found, model.owned_by(name), "{} {:?}", name, write);
             }
