@@ -8,6 +8,7 @@ mod configured;
 mod expressions;
 mod limit_ranger;
 mod namespace_lifecycle;
+mod owned;
 mod pods;
 mod policy;
 mod priority;
@@ -16,6 +17,7 @@ mod review;
 mod rules;
 mod runtime_class;
 mod service_account;
+mod shown;
 mod storage_classes;
 mod unattended;
 mod webhook;
@@ -33,6 +35,7 @@ use crate::outgoing::Outgoing;
 use crate::registry::Identity;
 use crate::served::Served;
 use crate::store::Store;
+use owned::Whole;
 use policy::{Mutation, Policy};
 use webhook::Webhook;
 
@@ -89,8 +92,12 @@ pub(crate) struct Attributes<'a> {
     pub options: Options<'a>,
     /// The object, or the document that stands for its subresource, in its next state; none if it is deleted.
     pub object: Option<&'a mut Value>,
+    /// The text of who owns its fields; none if they have no owners.
+    pub owners: Option<&'a mut String>,
     /// The state before, if there was one.
     pub old: Option<&'a Value>,
+    /// The text of who owned its fields, where that does not stand in it.
+    pub old_owners: &'a str,
     /// Makes the object whole after others changed it.
     pub complete: Complete<'a>,
 }
@@ -274,7 +281,9 @@ pub(crate) async fn mutate(
             mutations: mutations.as_deref().map_or(&[], Vec::as_slice),
             webhooks: webhooks.as_deref().map_or(&[], Vec::as_slice),
         };
-        asking.mutate(around, attributes, findings).boxed().await?;
+        let whole = Whole::show(attributes);
+        asking.mutate(around, &mut whole.attributes(attributes), findings).boxed().await?;
+        whole.hide(attributes, findings);
     }
     ask_mutating(LAST, around, attributes, findings)
 }
@@ -282,16 +291,27 @@ pub(crate) async fn mutate(
 /// Asks those who agree to the object as it is to be stored, or refuse it.
 pub(crate) async fn validate(
     around: &Surroundings<'_>,
-    attributes: &Attributes<'_>,
+    attributes: &mut Attributes<'_>,
     findings: &mut Findings,
 ) -> Result<(), Status> {
     ask_validating(&[EXPRESSIONS], around, attributes, findings)?;
     ask_validating(PLUGINS, around, attributes, findings)?;
-    if let Some(policies) = around.configured.policies(around.store) {
-        policy::validate(&policies, around, attributes, findings)?;
-    }
-    if let Some(webhooks) = around.configured.validating_webhooks(around.store) {
-        webhook::validate(&webhooks, around, attributes, findings).boxed().await?;
+    let policies = around.configured.policies(around.store);
+    let webhooks = around.configured.validating_webhooks(around.store);
+    if policies.is_some() || webhooks.is_some() {
+        let whole = Whole::show(attributes);
+        let agreed = async {
+            let attributes = whole.attributes(attributes);
+            if let Some(policies) = policies {
+                policy::validate(&policies, around, &attributes, findings).await?;
+            }
+            match webhooks {
+                Some(webhooks) => webhook::validate(&webhooks, around, &attributes, findings).await,
+                None => Ok(()),
+            }
+        };
+        agreed.boxed().await?;
+        whole.hide(attributes, findings);
     }
     ask_validating(LAST, around, attributes, findings)
 }
@@ -312,13 +332,13 @@ impl Asking<'_> {
         findings: &mut Findings,
     ) -> Result<(), Status> {
         let mut seen = Vec::new();
-        policy::mutate(self.mutations, around, attributes, findings, false)?;
+        policy::mutate(self.mutations, around, attributes, findings, false).await?;
         webhook::mutate(self.webhooks, around, attributes, findings, &mut seen).await?;
         if !findings.changed {
             return Ok(());
         }
         ask_mutating(PLUGINS, around, attributes, findings)?;
-        policy::mutate(self.mutations, around, attributes, findings, true)?;
+        policy::mutate(self.mutations, around, attributes, findings, true).await?;
         webhook::mutate(self.webhooks, around, attributes, findings, &mut seen).await
     }
 }

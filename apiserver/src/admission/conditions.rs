@@ -6,7 +6,8 @@ use serde_json::Value as Json;
 
 use super::review;
 use super::rules::namespace;
-use super::{Attributes, Surroundings};
+use super::shown::Shown;
+use super::Surroundings;
 use crate::cel::{Budget, COST_OF_ALL, Expression, Failure, Names, Scope, Value};
 
 /// The variables that all expressions about a request have.
@@ -56,20 +57,20 @@ pub struct Seen {
 
 impl Seen {
     /// What can be seen of this request.
-    pub fn new(around: &Surroundings<'_>, attributes: &Attributes<'_>) -> Self {
-        let name = &*attributes.key.namespace;
+    pub fn new(around: &Surroundings<'_>, shown: &Shown<'_>) -> Self {
+        let name = &*shown.attributes.key.namespace;
         Self {
-            request: review::request(attributes, String::new()),
+            request: review::request(shown, String::new()),
             namespace: if name.is_empty() { None } else { namespace(around.store, name) },
         }
     }
 
-    /// The variables, with the object as it is now.
-    pub fn scope<'a>(&'a self, attributes: &'a Attributes<'_>) -> Scope<'a> {
+    /// The variables.
+    pub fn scope<'a>(&'a self, shown: &'a Shown<'_>) -> Scope<'a> {
         let value = |json: Option<&'a Json>| json.map_or(Value::Null, Value::json);
         Scope::new()
-            .with("object", value(attributes.object.as_deref()))
-            .with("oldObject", value(attributes.old))
+            .with("object", value(shown.object()))
+            .with("oldObject", value(shown.old()))
             .with("request", Value::json(&self.request))
             .with("namespaceObject", value(self.namespace.as_ref().map(Object::value)))
     }

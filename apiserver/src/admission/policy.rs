@@ -93,7 +93,7 @@ impl Binding {
     fn selects(&self, around: &Surroundings<'_>, attributes: &Attributes<'_>) -> Result<bool, String> {
         match &self.selection {
             None => Ok(true),
-            Some(Ok(selection)) => Ok(selection.selects(around.store, attributes, true)),
+            Some(Ok(selection)) => Ok(selection.selects(around, attributes, true).is_some()),
             Some(Err(words)) => Err(words.clone()),
         }
     }

@@ -11,22 +11,24 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Attributes, Operation, Options};
+use super::shown::Shown;
+use super::{Attributes, Options};
 use crate::tree;
 
 const VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
 /// All that is said of a request but the objects.
-pub fn request(attributes: &Attributes<'_>, uid: String) -> Value {
-    let Attributes { resource, requested, subresource, key, user, operation, .. } = attributes;
+pub fn request(shown: &Shown<'_>, uid: String) -> Value {
+    let attributes = shown.attributes;
+    let Attributes { requested, subresource, key, user, operation, .. } = attributes;
     // A namespace counts as being in itself.
     let namespace = if attributes.resource == &NAMESPACES { &key.name } else { &key.namespace };
     let mut request = json!({
         "uid": uid,
-        "kind": kind(attributes, resource),
-        "resource": names(resource),
-        "requestKind": kind(attributes, requested),
+        "kind": kind(shown, &shown.resource),
+        "resource": names(&shown.resource),
+        "requestKind": kind(shown, requested),
         "requestResource": names(requested),
         "name": &*key.name,
         "namespace": &**namespace,
@@ -48,12 +50,10 @@ pub fn request(attributes: &Attributes<'_>, uid: String) -> Value {
 }
 
 /// The kind of the object that is sent, which may be a document of a subresource.
-fn kind(attributes: &Attributes<'_>, resource: &Resource) -> Value {
-    let object = attributes.object.as_deref().or(attributes.old);
+fn kind(shown: &Shown<'_>, resource: &Resource) -> Value {
+    let object = shown.object().or(shown.old());
     let text = |field: &str| object.and_then(|object| tree::text(object, field));
-    if let (false, Some(version), Some(kind)) =
-        (attributes.subresource.is_empty(), text("apiVersion"), text("kind"))
-    {
+    if let (true, Some(version), Some(kind)) = (shown.is_document(), text("apiVersion"), text("kind")) {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         return json!({"group": group, "version": version, "kind": kind});
     }
@@ -68,7 +68,11 @@ fn options(attributes: &Attributes<'_>) -> Value {
     match attributes.options {
         Options::Create(options) => write_options("CreateOptions", options),
         Options::Update(options) => write_options("UpdateOptions", options),
-        Options::Patch(options) => write_options("PatchOptions", options),
+        Options::Patch(options) => {
+            let mut value = write_options("PatchOptions", options);
+            tree::set(&mut value, "force", options.force.then(|| true.into()));
+            value
+        }
         Options::Delete(options) => delete_options(options),
         Options::Connect => Value::Null,
     }
@@ -118,13 +122,10 @@ fn delete_options(options: &DeleteOptions) -> Value {
 }
 
 /// The document for a webhook.
-pub fn document(attributes: &Attributes<'_>, uid: &str) -> Value {
-    let mut request = request(attributes, uid.to_owned());
-    request["object"] = attributes.object.as_deref().cloned().unwrap_or_default();
-    request["oldObject"] = attributes.old.cloned().unwrap_or_default();
-    if request["options"].is_null() && attributes.operation == Operation::Connect {
-        tree::set(&mut request, "options", None);
-    }
+pub fn document(shown: &Shown<'_>, uid: &str) -> Value {
+    let mut request = request(shown, uid.to_owned());
+    request["object"] = shown.object().cloned().unwrap_or_default();
+    request["oldObject"] = shown.old().cloned().unwrap_or_default();
     json!({"kind": KIND, "apiVersion": VERSION, "request": request})
 }
 

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Attributes, Operation};
+use super::{Attributes, Operation, Surroundings, shown};
 use crate::store::{Collection, Store, StoreKey};
 
 /// The group of what configures admission. It is never taken to those it configures: nobody could repair it otherwise.
@@ -65,20 +65,28 @@ impl Selection {
         })
     }
 
-    /// Whether a request is selected. A binding may leave out the rules.
-    pub fn selects(&self, store: &Store, attributes: &Attributes<'_>, without_rules: bool) -> bool {
-        let is_among = |rules: &[Rule]| {
-            rules.iter().any(|rule| {
-                rule.is_for(attributes.requested, attributes)
-                    || (!self.exact && rule.is_for(attributes.resource, attributes))
-            })
+    /// In which version a request is selected: in that in which it was asked for, or in the first other version of the kind
+    /// that is meant. None if it is not selected. A binding may leave out the rules.
+    pub fn selects(
+        &self,
+        around: &Surroundings<'_>,
+        attributes: &Attributes<'_>,
+        without_rules: bool,
+    ) -> Option<Resource> {
+        let find = |rules: &[Rule]| {
+            let asked = if self.exact { 1 } else { usize::MAX };
+            let mut versions = shown::versions(around.served, attributes).take(asked);
+            versions.find(|version| rules.iter().any(|rule| rule.is_for(version, attributes)))
         };
-        let is_selected = is_among(&self.rules) || (without_rules && self.rules.is_empty());
-        is_selected
-            && !is_among(&self.excluded)
+        let selected = match without_rules && self.rules.is_empty() {
+            true => Some(attributes.requested),
+            false => find(&self.rules),
+        }?;
+        let is_selected = find(&self.excluded).is_none()
             && attributes.resource.group != CONFIGURATION
-            && self.selects_namespace(store, attributes)
-            && self.selects_object(attributes)
+            && self.selects_namespace(around.store, attributes)
+            && self.selects_object(attributes);
+        is_selected.then(|| selected.clone())
     }
 
     fn selects_namespace(&self, store: &Store, attributes: &Attributes<'_>) -> bool {

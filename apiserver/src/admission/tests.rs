@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod policies;
+mod versions;
 mod webhooks;
 
 use std::sync::Arc;

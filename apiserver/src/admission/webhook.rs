@@ -11,6 +11,7 @@ use tracing::warn;
 use super::conditions::{self, Condition, Outcome, Seen, VARIABLES};
 use super::review::{self, Answer};
 use super::rules::Selection;
+use super::shown::{Shown, taken_back};
 use super::{Attributes, Findings, Surroundings};
 use crate::cel::Names;
 use crate::outgoing::{Address, Trust};
@@ -67,42 +68,48 @@ impl Webhook {
         }
     }
 
-    /// Whether it is asked about a request.
-    fn is_asked(&self, around: &Surroundings<'_>, attributes: &Attributes<'_>) -> Result<bool, Status> {
+    /// What it is shown of a request; none if it is not asked about it.
+    async fn sees<'a>(
+        &self,
+        around: &Surroundings<'_>,
+        attributes: &'a Attributes<'a>,
+    ) -> Result<Option<Shown<'a>>, Status> {
         let forbidden = |words: &str| Status::forbidden(attributes.resource, &attributes.key.name, words);
-        match &self.selection {
-            Ok(selection) if !selection.selects(around.store, attributes, false) => return Ok(false),
-            Ok(_) => {}
-            Err(_) if self.ignores_failures => return Ok(false),
+        let resource = match &self.selection {
+            Ok(selection) => selection.selects(around, attributes, false),
+            Err(_) if self.ignores_failures => None,
             Err(words) => return Err(forbidden(words)),
-        }
-        let outcome = match &self.conditions {
-            Ok(conditions) if conditions.is_empty() => Outcome::Asked,
-            Ok(conditions) => {
-                let seen = Seen::new(around, attributes);
-                conditions::outcome(conditions, &seen.scope(attributes))
-            }
-            Err(words) => Outcome::Failed(words.clone()),
         };
-        match outcome {
+        let Some(resource) = resource else {
+            return Ok(None);
+        };
+        let shown = Shown::new(around, attributes, resource).await.map_err(Status::internal)?;
+        match self.outcome(around, &shown) {
             Outcome::Asked if attributes.is_dry_run() && self.has_side_effects => {
                 let words = format!("admission webhook {:?} does not support dry run", self.name);
                 Err(Status::bad_request(words))
             }
-            Outcome::Asked => Ok(true),
-            Outcome::NotAsked => Ok(false),
-            Outcome::Failed(_) if self.ignores_failures => Ok(false),
+            Outcome::Asked => Ok(Some(shown)),
+            Outcome::NotAsked => Ok(None),
+            Outcome::Failed(_) if self.ignores_failures => Ok(None),
             Outcome::Failed(words) => Err(forbidden(&words)),
         }
     }
 
+    fn outcome(&self, around: &Surroundings<'_>, shown: &Shown<'_>) -> Outcome {
+        match &self.conditions {
+            Ok(conditions) if conditions.is_empty() => Outcome::Asked,
+            Ok(conditions) => {
+                let seen = Seen::new(around, shown);
+                conditions::outcome(conditions, &seen.scope(shown))
+            }
+            Err(words) => Outcome::Failed(words.clone()),
+        }
+    }
+
     /// Asks it; nothing if it cannot be asked and that does not matter.
-    async fn ask(
-        &self,
-        around: &Surroundings<'_>,
-        attributes: &Attributes<'_>,
-    ) -> Result<Option<Answer>, Status> {
-        match self.call(around, attributes).await {
+    async fn ask(&self, around: &Surroundings<'_>, shown: &Shown<'_>) -> Result<Option<Answer>, Status> {
+        match self.call(around, shown).await {
             Ok(answer) if answer.allowed => Ok(Some(answer)),
             Ok(answer) => Err(review::denied(&self.name, &answer.status)),
             Err(words) if self.ignores_failures => {
@@ -116,13 +123,13 @@ impl Webhook {
         }
     }
 
-    async fn call(&self, around: &Surroundings<'_>, attributes: &Attributes<'_>) -> Result<Answer, String> {
+    async fn call(&self, around: &Surroundings<'_>, shown: &Shown<'_>) -> Result<Answer, String> {
         let failed = |words: &str| format!("failed to call webhook: {words}");
         let outgoing = around.outgoing.ok_or_else(|| failed("this server has no way to others"))?;
         let address = self.address.as_ref().map_err(|words| failed(words))?;
         let trust = self.trust.as_ref().map_err(|words| failed(words))?;
         let uid = around.identity.uid();
-        let body = review::document(attributes, &uid).to_string().into_bytes();
+        let body = review::document(shown, &uid).to_string().into_bytes();
         let reply =
             outgoing.post(address, trust, body, self.timeout).await.map_err(|words| failed(&words))?;
         if !reply.code.is_success() {
@@ -175,13 +182,26 @@ pub async fn mutate(
             (true, None) => false,
             (true, Some(left)) => webhook.reinvokes && attributes.object.as_deref() != Some(left),
         };
-        if !is_wanted || !webhook.is_asked(around, attributes)? {
+        if !is_wanted {
             continue;
         }
-        if let Some(mut answer) = webhook.ask(around, attributes).await? {
+        let (answer, resource, made) = {
+            let Some(shown) = webhook.sees(around, attributes).await? else {
+                continue;
+            };
+            let answer = webhook.ask(around, &shown).await?;
+            let operations = answer.as_ref().and_then(|answer| answer.patch.as_ref());
+            let made = operations.map(|operations| webhook.patched(&shown, operations)).transpose()?;
+            (answer, shown.resource, made)
+        };
+        if let Some(mut answer) = answer {
             keep(webhook, &mut answer, findings);
-            if let Some(operations) = &answer.patch {
-                findings.changed |= change(webhook, attributes, operations)?;
+        }
+        if let Some(made) = made {
+            let made = taken_back(around, attributes, &resource, made).await.map_err(Status::internal)?;
+            let complete = attributes.complete;
+            if let Some(object) = attributes.object.as_deref_mut() {
+                findings.changed |= replace(object, made, complete)?;
             }
         }
         *seen = attributes.object.as_deref().cloned();
@@ -189,17 +209,17 @@ pub async fn mutate(
     Ok(())
 }
 
-/// Changes the object as a webhook says; whether it is another now.
-fn change(webhook: &Webhook, attributes: &mut Attributes<'_>, operations: &Value) -> Result<bool, Status> {
-    let name = &webhook.name;
-    let complete = attributes.complete;
-    let Some(object) = attributes.object.as_deref_mut() else {
-        return Err(Status::internal(format_args!(
-            "admission webhook {name:?} attempted to modify the object, which is not supported for this operation"
-        )));
-    };
-    let patched = patch::apply_operations(object.clone(), operations).map_err(Status::internal)?;
-    replace(object, patched, complete)
+impl Webhook {
+    /// The object it was shown, changed as it says.
+    fn patched(&self, shown: &Shown<'_>, operations: &Value) -> Result<Value, Status> {
+        let name = &self.name;
+        match shown.object() {
+            Some(object) => patch::apply_operations(object.clone(), operations).map_err(Status::internal),
+            None => Err(Status::internal(format_args!(
+                "admission webhook {name:?} attempted to modify the object, which is not supported for this operation"
+            ))),
+        }
+    }
 }
 
 /// Puts what somebody made of an object in its place, with the identity it had; whether it is another now.
@@ -207,7 +227,8 @@ pub fn replace(object: &mut Value, made: Value, complete: super::Complete<'_>) -
     let mut made = complete(made).map_err(Status::internal)?;
     let kept = metadata::identity(object);
     let of_made = tree::object(&mut made, "metadata");
-    for (field, value) in kept {
+    // Who owns the fields may be changed, too.
+    for (field, value) in kept.into_iter().filter(|(field, _)| *field != "managedFields") {
         tree::set(of_made, field, value);
     }
     let is_other = *object != made;
@@ -216,23 +237,25 @@ pub fn replace(object: &mut Value, made: Value, complete: super::Complete<'_>) -
 }
 
 /// Asks those who only agree or refuse, all at once. The first in order that refuses is heard.
-pub async fn validate<'a>(
-    webhooks: &'a [Webhook],
-    around: &'a Surroundings<'_>,
-    attributes: &'a Attributes<'_>,
+pub async fn validate(
+    webhooks: &[Webhook],
+    around: &Surroundings<'_>,
+    attributes: &Attributes<'_>,
     findings: &mut Findings,
 ) -> Result<(), Status> {
     let mut asked = Vec::new();
     for webhook in webhooks {
-        if webhook.is_asked(around, attributes)? {
-            asked.push(webhook);
+        if let Some(shown) = webhook.sees(around, attributes).await? {
+            asked.push((webhook, shown));
         }
     }
-    let asking = |webhook: &&'a Webhook| webhook.ask(around, attributes).boxed();
-    let answers: Vec<BoxFuture<'_, _>> = asked.iter().map(asking).collect();
+    let mut answers: Vec<BoxFuture<'_, _>> = Vec::with_capacity(asked.len());
+    for (webhook, shown) in &asked {
+        answers.push(webhook.ask(around, shown).boxed());
+    }
     let answers: Vec<_> = stream::iter(answers).buffered(AT_ONCE).collect().await;
     let mut refused = None;
-    for (webhook, answer) in asked.into_iter().zip(answers) {
+    for ((webhook, _), answer) in asked.iter().zip(answers) {
         match answer {
             Ok(Some(mut answer)) => keep(webhook, &mut answer, findings),
             Ok(None) => {}

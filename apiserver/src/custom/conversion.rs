@@ -88,7 +88,7 @@ impl CustomKind {
     }
 
     /// Trees in another version.
-    async fn converted(
+    pub async fn converted(
         &self,
         mut values: Vec<Value>,
         wanted: &str,

@@ -42,13 +42,14 @@ impl Registry {
         &self,
         place: &Place,
         options: Options<'_>,
-        object: &mut Value,
-        old: Option<&Value>,
+        (object, owners): (&mut Value, Option<&mut String>),
+        (old, old_owners): (Option<&Value>, &str),
         findings: &mut Findings,
     ) -> Result<(), Status> {
         let complete = |value| complete(place, value);
+        let object = Some(object);
         let mut attributes =
-            Attributes { object: Some(object), old, complete: &complete, ..about(place, options) };
+            Attributes { object, owners, old, old_owners, complete: &complete, ..about(place, options) };
         admission::mutate(&self.surroundings(&self.served()), &mut attributes, findings).await
     }
 
@@ -57,12 +58,13 @@ impl Registry {
         &self,
         place: &Place,
         options: Options<'_>,
-        object: &mut Value,
-        old: Option<&Value>,
+        (object, owners): (&mut Value, Option<&mut String>),
+        (old, old_owners): (Option<&Value>, &str),
         findings: &mut Findings,
     ) -> Result<(), Status> {
-        let attributes = Attributes { object: Some(object), old, ..about(place, options) };
-        admission::validate(&self.surroundings(&self.served()), &attributes, findings).await
+        let object = Some(object);
+        let mut attributes = Attributes { object, owners, old, old_owners, ..about(place, options) };
+        admission::validate(&self.surroundings(&self.served()), &mut attributes, findings).await
     }
 
     /// Takes a document about an object, such as a binding, through the whole chain.
@@ -73,8 +75,9 @@ impl Registry {
         document: &mut Value,
         findings: &mut Findings,
     ) -> Result<(), Status> {
-        self.admit(place, Options::Create(options), document, None, findings).await?;
-        self.agree(place, Options::Create(options), document, None, findings).await
+        let how = Options::Create(options);
+        self.admit(place, how, (document, None), (None, ""), findings).await?;
+        self.agree(place, how, (document, None), (None, ""), findings).await
     }
 
     /// Takes the deletion of an object through the whole chain.
@@ -89,7 +92,7 @@ impl Registry {
         let served = self.served();
         let around = self.surroundings(&served);
         admission::mutate(&around, &mut attributes, findings).await?;
-        admission::validate(&around, &attributes, findings).await
+        admission::validate(&around, &mut attributes, findings).await
     }
 
     /// Takes a connection, such as by exec, through the whole chain; answers with warnings for the user.
@@ -113,13 +116,15 @@ impl Registry {
             operation: Operation::Connect,
             options: Options::Connect,
             object: Some(options),
+            owners: None,
             old: None,
+            old_owners: "",
             complete: &Ok,
         };
         let served = self.served();
         let around = self.surroundings(&served);
         admission::mutate(&around, &mut attributes, &mut findings).await?;
-        admission::validate(&around, &attributes, &mut findings).await?;
+        admission::validate(&around, &mut attributes, &mut findings).await?;
         Ok(findings.warnings)
     }
 }
@@ -140,7 +145,9 @@ fn about<'a>(place: &'a Place, options: Options<'a>) -> Attributes<'a> {
         },
         options,
         object: None,
+        owners: None,
         old: None,
+        old_owners: "",
         complete: &Ok,
     }
 }

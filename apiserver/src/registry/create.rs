@@ -43,11 +43,11 @@ impl Registry {
         let definition = place.kind.definition();
         place.kind.set_defaults(&mut value);
         let now = event::seconds(self.clock.now());
-        let owners = owners
+        let mut owners = owners
             .unwrap_or_else(|| owners::of_new(place, &self.served(), options, (&value, sent.as_ref()), &now));
         let mut findings = Findings::default();
         let how = Options::Create(options);
-        self.admit(place, how, &mut value, None, &mut findings).await?;
+        self.admit(place, how, (&mut value, Some(&mut owners)), (None, ""), &mut findings).await?;
         if definition.has("status") && !definition.status_at_create {
             tree::set(&mut value, "status", None);
         }
@@ -64,7 +64,7 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(place.resource(), &place.key.name, &errors));
         }
-        self.agree(place, how, &mut value, None, &mut findings).await?;
+        self.agree(place, how, (&mut value, Some(&mut owners)), (None, ""), &mut findings).await?;
         warnings.append(&mut findings.warnings);
         // It may have gone while others were asked.
         admission::check_namespace(&self.store, place.resource(), &place.key)?;

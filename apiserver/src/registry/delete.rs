@@ -68,7 +68,11 @@ impl Registry {
             let old: Value = serde_json::from_slice(current.json()).map_err(|error| place.unfit(&error))?;
             if let Some(findings) = &mut findings {
                 **findings = Findings::default();
-                self.admit_deletion(place, options, &old, findings).await?;
+                let seen = self.in_version(place, current.clone()).await?;
+                let is_other = seen.api_version() != current.api_version();
+                let seen = is_other.then(|| serde_json::from_slice(seen.json())).transpose();
+                let seen: Option<Value> = seen.map_err(|error| place.unfit(&error))?;
+                self.admit_deletion(place, options, seen.as_ref().unwrap_or(&old), findings).await?;
             }
             let step = next_step(place, &old, options, self.clock.now());
             let expected = Expected::At(current.revision());

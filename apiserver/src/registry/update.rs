@@ -158,9 +158,13 @@ impl Registry {
         let is_scale = place.part == "scale";
         let shown = is_scale.then(|| subresources::scale::of_value(&place.kind, old));
         if is_scale {
-            self.admit(place, how, &mut given, shown.as_ref(), findings).await?;
+            self.admit(place, how, (&mut given, None), (shown.as_ref(), ""), findings).await?;
         }
         let mut wanted = shown.is_some().then(|| given.clone());
+        let before_all = match &shown {
+            Some(shown) => (Some(shown), ""),
+            None => (Some(old), before),
+        };
         let mut new = project(place, given, old)?;
         metadata::keep_identity(&mut new, old, &mut errors);
         if place.part.is_empty() || pod_parts::is_one(place.part) {
@@ -170,9 +174,9 @@ impl Registry {
         let now = event::seconds(self.clock.now());
         let said = owners.after(place, &self.served(), old, &new, &now);
         owners.check(&said, &mut errors);
-        let owners = said;
+        let mut owners = said;
         if !is_scale {
-            self.admit(place, how, &mut new, Some(old), findings).await?;
+            self.admit(place, how, (&mut new, Some(&mut owners)), (Some(old), before), findings).await?;
         }
         if findings.changed && !is_scale {
             new = project(place, new, old)?;
@@ -192,14 +196,8 @@ impl Registry {
             && !place.kind.is_held(&new);
         let is_same = new == *old && owners::is_same_but_times(&owners, before);
         if is_same && errors.is_empty() && !finished {
-            self.agree(
-                place,
-                how,
-                wanted.as_mut().unwrap_or(&mut new),
-                shown.as_ref().or(Some(old)),
-                findings,
-            )
-            .await?;
+            let states = states(&mut wanted, &mut new, &mut owners);
+            self.agree(place, how, states, before_all, findings).await?;
             return Ok(None);
         }
         let hold = self.allocate(place, &mut new, Some(old))?;
@@ -219,9 +217,21 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(place.resource(), &place.key.name, &errors));
         }
-        self.agree(place, how, wanted.as_mut().unwrap_or(&mut new), shown.as_ref().or(Some(old)), findings)
-            .await?;
+        let states = states(&mut wanted, &mut new, &mut owners);
+        self.agree(place, how, states, before_all, findings).await?;
         Ok(Some(Decided { new, owners, checked, removed: finished, hold }))
+    }
+}
+
+/// What those who agree are shown: the document that stands for a part, or the object with its owners.
+fn states<'s>(
+    document: &'s mut Option<Value>,
+    object: &'s mut Value,
+    owners: &'s mut String,
+) -> (&'s mut Value, Option<&'s mut String>) {
+    match document {
+        Some(document) => (document, None),
+        None => (object, Some(owners)),
     }
 }
 

@@ -4,8 +4,9 @@ use api::Status;
 use serde_json::Value;
 
 use super::params::Params;
-use super::{Binding, Does, Policy, denied, expression};
+use super::{Binding, Compiled, Does, Policy, denied, expression};
 use crate::admission::conditions::{self, Outcome, Seen};
+use crate::admission::shown::{Shown, taken_back};
 use crate::admission::webhook::replace;
 use crate::admission::{Attributes, Findings, Surroundings};
 use crate::cel::{self, Budget, COST_OF_ALL, Expression, Names};
@@ -43,7 +44,7 @@ impl Does for Mutation {
 }
 
 /// Lets all policies change the object, in the order of their names; `again` only those that want to see it again.
-pub fn mutate(
+pub async fn mutate(
     policies: &[Policy<Mutation>],
     around: &Surroundings<'_>,
     attributes: &mut Attributes<'_>,
@@ -52,7 +53,7 @@ pub fn mutate(
 ) -> Result<(), Status> {
     for policy in policies.iter().filter(|policy| policy.reinvokes || !again) {
         for binding in &policy.bindings {
-            match policy.change(binding, around, attributes) {
+            match policy.change(binding, around, attributes).await {
                 Ok(changed) => findings.changed |= changed,
                 Err(_) if policy.ignores_failures => {}
                 Err(words) => {
@@ -67,7 +68,7 @@ pub fn mutate(
 }
 
 impl Policy<Mutation> {
-    fn change(
+    async fn change(
         &self,
         binding: &Binding,
         around: &Surroundings<'_>,
@@ -76,12 +77,9 @@ impl Policy<Mutation> {
         if attributes.object.is_none() {
             return Ok(false);
         }
-        let compiled = match &self.compiled {
-            Ok(compiled) if !compiled.selection.selects(around.store, attributes, false) => {
-                return Ok(false);
-            }
-            Ok(compiled) => compiled,
-            Err(words) => return Err(words.clone()),
+        let compiled = self.compiled.as_ref().map_err(String::clone)?;
+        let Some(resource) = compiled.selection.selects(around, attributes, false) else {
+            return Ok(false);
         };
         let not_bound = |words: String| format!("failed to configure binding: {words}");
         if !binding.selects(around, attributes).map_err(not_bound)? {
@@ -95,56 +93,69 @@ impl Policy<Mutation> {
         for params in params.values() {
             for (form, expression) in &compiled.does.0 {
                 // Each sees what those before it made.
-                let made = {
-                    let seen = Seen::new(around, attributes);
-                    let scope = seen
-                        .scope(attributes)
-                        .with("params", params.map_or(cel::Value::Null, cel::Value::json))
-                        .with_composed(&compiled.variables);
-                    match conditions::outcome(&compiled.conditions, &scope) {
-                        Outcome::Asked => {}
-                        Outcome::NotAsked => break,
-                        Outcome::Failed(words) => return Err(words),
+                let patched = {
+                    let shown = Shown::new(around, attributes, resource.clone()).await?;
+                    match compiled.made(expression, params, around, &shown)? {
+                        Some(made) => patched(*form, made, &shown)?,
+                        None => break,
                     }
-                    let value = expression.evaluate(&scope, &mut Budget::new(COST_OF_ALL));
-                    let failed = |words: String| {
-                        format!("expression '{}' resulted in error: {words}", expression.source())
-                    };
-                    let value = value.map_err(|failure| failed(failure.to_string()))?;
-                    value.to_json().ok_or_else(|| failed("the value has no form in JSON".to_owned()))?
                 };
-                changed |= apply(*form, made, attributes)?;
+                let patched = taken_back(around, attributes, &resource, patched).await?;
+                let complete = attributes.complete;
+                if let Some(object) = attributes.object.as_deref_mut() {
+                    changed |= replace(object, patched, complete).map_err(|status| status.to_string())?;
+                }
             }
         }
         Ok(changed)
     }
 }
 
-/// Changes the object; whether it is another now.
-fn apply(form: Form, made: Value, attributes: &mut Attributes<'_>) -> Result<bool, String> {
-    let (resource, complete) = (attributes.resource, attributes.complete);
-    let Some(object) = attributes.object.as_deref_mut() else {
-        return Ok(false);
-    };
-    let patched = match form {
-        Form::JsonPatch => {
-            patch::apply_operations(object.clone(), &made).map_err(|error| error.to_string())?
+impl Compiled<Mutation> {
+    /// What an expression makes; none if the policy is not asked.
+    fn made(
+        &self,
+        expression: &Expression,
+        params: Option<&Value>,
+        around: &Surroundings<'_>,
+        shown: &Shown<'_>,
+    ) -> Result<Option<Value>, String> {
+        let seen = Seen::new(around, shown);
+        let scope = seen
+            .scope(shown)
+            .with("params", params.map_or(cel::Value::Null, cel::Value::json))
+            .with_composed(&self.variables);
+        match conditions::outcome(&self.conditions, &scope) {
+            Outcome::Asked => {}
+            Outcome::NotAsked => return Ok(None),
+            Outcome::Failed(words) => return Err(words),
         }
+        let value = expression.evaluate(&scope, &mut Budget::new(COST_OF_ALL));
+        let failed =
+            |words: String| format!("expression '{}' resulted in error: {words}", expression.source());
+        let value = value.map_err(|failure| failed(failure.to_string()))?;
+        value.to_json().map(Some).ok_or_else(|| failed("the value has no form in JSON".to_owned()))
+    }
+}
+
+/// The object as it is shown, changed.
+fn patched(form: Form, made: Value, shown: &Shown<'_>) -> Result<Value, String> {
+    let resource = &shown.resource;
+    let object = shown.object().cloned().unwrap_or_default();
+    match form {
+        Form::JsonPatch => patch::apply_operations(object, &made).map_err(|error| error.to_string()),
         Form::ApplyConfiguration => {
             check_configuration(&made)?;
             match schema::builtin().kind(&resource.group, &resource.version, &resource.kind) {
-                Some(of) => {
-                    patch::strategic::merge(object.clone(), made, of).map_err(|error| error.to_string())?
-                }
+                Some(of) => patch::strategic::merge(object, made, of).map_err(|error| error.to_string()),
                 None => {
-                    let mut patched = object.clone();
+                    let mut patched = object;
                     patch::merge(&mut patched, made);
-                    patched
+                    Ok(patched)
                 }
             }
         }
-    };
-    replace(object, patched, complete).map_err(|status| status.to_string())
+    }
 }
 
 /// A configuration says what is to be: it has no directives, and removes nothing.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::params::Params;
 use super::{Binding, Compiled, Does, Policy, denied, expression};
 use crate::admission::conditions::{self, Outcome, Seen};
+use crate::admission::shown::Shown;
 use crate::admission::{Attributes, Findings, Surroundings};
 use crate::cel::{self, Budget, COST_OF_ALL, Expression, Failure, Names, Scope};
 use crate::tree;
@@ -65,7 +66,7 @@ struct Failed {
 }
 
 /// Asks all policies. What does not hold is refused, warned of or noted, as the binding says; the first refusal is heard.
-pub fn validate(
+pub async fn validate(
     policies: &[Policy<Rules>],
     around: &Surroundings<'_>,
     attributes: &Attributes<'_>,
@@ -74,7 +75,7 @@ pub fn validate(
     let mut refused = None;
     for policy in policies {
         for binding in &policy.bindings {
-            let failed = match policy.ask(binding, around, attributes, findings) {
+            let failed = match policy.ask(binding, around, attributes, findings).await {
                 Ok(failed) => failed,
                 Err(_) if policy.ignores_failures => continue,
                 Err(message) => {
@@ -96,19 +97,16 @@ pub fn validate(
 
 impl Policy<Rules> {
     /// What does not hold; an error if that could not be found out.
-    fn ask(
+    async fn ask(
         &self,
         binding: &Binding,
         around: &Surroundings<'_>,
         attributes: &Attributes<'_>,
         findings: &mut Findings,
     ) -> Result<Vec<Failed>, String> {
-        let compiled = match &self.compiled {
-            Ok(compiled) if !compiled.selection.selects(around.store, attributes, false) => {
-                return Ok(Vec::new());
-            }
-            Ok(compiled) => compiled,
-            Err(words) => return Err(words.clone()),
+        let compiled = self.compiled.as_ref().map_err(String::clone)?;
+        let Some(resource) = compiled.selection.selects(around, attributes, false) else {
+            return Ok(Vec::new());
         };
         let not_bound = |words: String| format!("failed to configure binding: {words}");
         if !binding.selects(around, attributes).map_err(not_bound)? {
@@ -118,11 +116,12 @@ impl Policy<Rules> {
             Some(kind) => kind.find(&binding.params, around, attributes).map_err(not_bound)?,
             None => Params::None,
         };
-        let seen = Seen::new(around, attributes);
+        let shown = Shown::new(around, attributes, resource).await?;
+        let seen = Seen::new(around, &shown);
         let mut failed = Vec::new();
         for params in params.values() {
             let scope = seen
-                .scope(attributes)
+                .scope(&shown)
                 .with("params", params.map_or(cel::Value::Null, cel::Value::json))
                 .with_composed(&compiled.variables);
             match conditions::outcome(&compiled.conditions, &scope) {

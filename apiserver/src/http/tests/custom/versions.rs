@@ -242,3 +242,26 @@ async fn what_is_stored_and_named_cannot_change_once_established() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn policies_see_the_version_they_name() {
+    let world = start().await;
+    world.declare(two_versions()).await;
+    let rule = json!({"operations": ["*"], "apiGroups": ["stable.example.com"], "apiVersions": ["v1"], "resources": ["*"]});
+    let seen = "object.apiVersion == 'stable.example.com/v1' && request.kind.version == 'v1' \
+                && request.requestKind.version == 'v1beta1' && has(object.metadata.managedFields)";
+    let validations =
+        json!([{"expression": seen}, {"expression": "object.metadata.name != 'no'", "message": "no no"}]);
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    let policy = json!({"metadata": {"name": "p"}, "spec": {"matchConstraints": {"resourceRules": [rule]}, "validations": validations}});
+    world.create(&format!("{group}/validatingadmissionpolicies"), policy).await;
+    let binding =
+        json!({"metadata": {"name": "b"}, "spec": {"policyName": "p", "validationActions": ["Deny"]}});
+    world.create(&format!("{group}/validatingadmissionpolicybindings"), binding).await;
+    let mut object = tab("yes");
+    object["apiVersion"] = "stable.example.com/v1beta1".into();
+    world.create(&path("v1beta1"), object.clone()).await;
+    object["metadata"]["name"] = "no".into();
+    let refused = world.send("POST", &path("v1beta1"), JSON, &object).await;
+    assert!(refused.failure().ends_with("denied request: no no"), "{}", refused.text());
+}
