@@ -3,6 +3,7 @@
 //! A change passes the chain twice. First those who may change the object look at it, in the order of [`PLUGINS`]; later,
 //! when it was prepared and checked, those who only agree or refuse. Both times built-in plugins are plain functions.
 
+mod authority;
 mod conditions;
 mod configured;
 mod expressions;
@@ -24,6 +25,7 @@ mod webhook;
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::backend::{DeleteOptions, User, WriteOptions};
 use api::resource::PODS;
@@ -31,6 +33,7 @@ use api::{Key, Resource, Status};
 use futures::FutureExt;
 use serde_json::Value;
 
+use crate::auth::Authorizer;
 use crate::outgoing::Outgoing;
 use crate::registry::Identity;
 use crate::served::Served;
@@ -77,7 +80,7 @@ pub(crate) type Complete<'a> = &'a (dyn Fn(Value) -> Result<Value, Status> + Sen
 /// What is to happen.
 pub(crate) struct Attributes<'a> {
     /// Who asks.
-    pub user: &'a User,
+    pub user: &'a Arc<User>,
     /// The resource in the version in which its objects are stored and shown here.
     pub resource: &'a Resource,
     /// The resource in the version of the request.
@@ -142,7 +145,9 @@ pub(crate) struct Surroundings<'a> {
     /// What was agreed to in spite of quotas, and is not stored yet.
     pub quotas: &'a Ledger,
     /// What is served at this moment.
-    pub served: &'a Served,
+    pub served: &'a Arc<Served>,
+    /// Decides who may do what.
+    pub authorizer: &'a Arc<dyn Authorizer>,
     /// What users configured.
     pub configured: &'a Configured,
     /// The server's way to webhooks.

@@ -1,9 +1,11 @@
 //! Who a client is, and who may do what.
 
+pub mod account;
 mod authenticate;
 pub mod authority;
 mod certificate;
 mod jwt;
+mod question;
 mod standard;
 pub mod tokens;
 
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 
 pub use authenticate::{Authenticator, Until};
 pub use certificate::Certified;
+pub use question::Question;
 pub use standard::{AlwaysAllow, Standard};
 
 /// The group whose members may do everything; the components of the cluster belong to it.

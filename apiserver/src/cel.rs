@@ -9,6 +9,7 @@ mod macros;
 mod node;
 mod operators;
 mod parse;
+mod receiver;
 mod shown;
 mod value;
 mod words;
@@ -16,6 +17,7 @@ mod words;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use receiver::Receiver;
 pub use value::{Key, Value};
 pub use words::is_reserved;
 
@@ -54,6 +56,22 @@ impl Budget {
     /// What is left of it.
     pub fn left(&self) -> u64 {
         self.0
+    }
+
+    /// Gives one expression of several what it may cost, and takes what it did cost. One that cost too much by itself has
+    /// failed; it is too costly only when nothing is left for all.
+    pub fn on_one<T>(
+        &mut self,
+        evaluate: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let given = self.0.min(COST_OF_ONE);
+        let mut budget = Self(given);
+        let result = evaluate(&mut budget);
+        self.0 -= given - budget.0;
+        match result {
+            Err(Failure::TooCostly) if self.0 > 0 => Err(Failure::Failed(Failure::TooCostly.to_string())),
+            result => result,
+        }
     }
 
     fn spend(&mut self, steps: u64) -> Result<(), Failure> {

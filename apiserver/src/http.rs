@@ -297,7 +297,8 @@ impl Call {
         let action = Action::of(&self.method, &address, &self.query);
         // Nothing more is done for those who may not: they could send much that is costly to read.
         if let Ok(action) = action {
-            server.api.authorizer.authorize(&permission::request(&served, &user, action, &address))?;
+            let question = permission::question(&address);
+            question.ask(&*server.api.authorizer, &served, &user, action.name())?;
         }
         asked?;
         if address.group == catalog::NODE_METRICS.group {

@@ -4,14 +4,16 @@ use api::Object;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::authority::Authority;
 use super::review;
 use super::rules::namespace;
 use super::shown::Shown;
-use super::Surroundings;
+use super::{Attributes, Surroundings};
+use crate::auth::Question;
 use crate::cel::{Budget, COST_OF_ALL, Expression, Failure, Names, Scope, Value};
 
 /// The variables that all expressions about a request have.
-pub const VARIABLES: [&str; 3] = ["object", "oldObject", "request"];
+pub const VARIABLES: [&str; 4] = ["authorizer", "object", "oldObject", "request"];
 
 /// A condition with its name.
 #[derive(Debug)]
@@ -53,15 +55,23 @@ pub fn compile(written: &Json, names: &Names<'_>) -> Result<Vec<Condition>, Stri
 pub struct Seen {
     request: Json,
     namespace: Option<Object>,
+    authorizer: Value<'static>,
 }
 
 impl Seen {
     /// What can be seen of this request.
     pub fn new(around: &Surroundings<'_>, shown: &Shown<'_>) -> Self {
         let name = &*shown.attributes.key.namespace;
+        let authority = Authority {
+            authorizer: around.authorizer.clone(),
+            served: around.served.clone(),
+            user: shown.attributes.user.clone(),
+            request: Some(question(shown.attributes)),
+        };
         Self {
             request: review::request(shown, String::new()),
             namespace: if name.is_empty() { None } else { namespace(around.store, name) },
+            authorizer: authority.into_value(),
         }
     }
 
@@ -69,10 +79,23 @@ impl Seen {
     pub fn scope<'a>(&'a self, shown: &'a Shown<'_>) -> Scope<'a> {
         let value = |json: Option<&'a Json>| json.map_or(Value::Null, Value::json);
         Scope::new()
+            .with("authorizer", self.authorizer.clone())
             .with("object", value(shown.object()))
             .with("oldObject", value(shown.old()))
             .with("request", Value::json(&self.request))
             .with("namespaceObject", value(self.namespace.as_ref().map(Object::value)))
+    }
+}
+
+/// What the request is about.
+fn question(attributes: &Attributes<'_>) -> Question {
+    Question {
+        group: attributes.requested.group.to_string(),
+        version: attributes.requested.version.to_string(),
+        plural: attributes.requested.plural.to_string(),
+        part: attributes.subresource.to_owned(),
+        namespace: attributes.key.namespace.to_string(),
+        name: attributes.key.name.to_string(),
     }
 }
 
@@ -81,7 +104,7 @@ pub fn outcome<'a>(conditions: &'a [Condition], scope: &Scope<'a>) -> Outcome {
     let mut budget = Budget::new(COST_OF_ALL / 4);
     let mut failed = None;
     for Condition { name, expression } in conditions {
-        match expression.is_true(scope, &mut budget) {
+        match budget.on_one(|budget| expression.is_true(scope, budget)) {
             Ok(true) => {}
             Ok(false) => return Outcome::NotAsked,
             Err(Failure::TooCostly) => {

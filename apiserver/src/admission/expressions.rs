@@ -65,8 +65,9 @@ impl Check {
             composed.push(tree::text(variable, "name").unwrap_or_default().to_owned());
         }
         let names = Names { composed: &composed, ..names };
-        let of_validation = [("expression", "bool"), ("messageExpression", "string")];
-        self.all(spec, "validations", "spec", &of_validation, &names);
+        self.all(spec, "validations", "spec", &[("expression", "bool")], &names);
+        let of_messages = policy::of_messages(names);
+        self.all(spec, "validations", "spec", &[("messageExpression", "string")], &of_messages);
         self.all(spec, "auditAnnotations", "spec", &[("valueExpression", "")], &names);
         let names = Names { makes_objects: true, ..names };
         for (index, mutation) in items(spec, "mutations") {

@@ -22,10 +22,10 @@ pub use params::ParamKind;
 pub use validating::{Rules, validate};
 
 /// The variables of policies, without `params`.
-const VARIABLES: [&str; 4] = ["object", "oldObject", "request", "namespaceObject"];
+const VARIABLES: [&str; 5] = ["object", "oldObject", "request", "namespaceObject", "authorizer"];
 
 /// The same with `params`, for policies with a kind of parameters.
-const WITH_PARAMS: [&str; 5] = ["object", "oldObject", "request", "namespaceObject", "params"];
+const WITH_PARAMS: [&str; 6] = ["object", "oldObject", "request", "namespaceObject", "params", "authorizer"];
 
 /// What policies of both sorts have in common; `P` is what they do.
 #[derive(Debug)]
@@ -134,6 +134,12 @@ pub fn compile<P: Does>(spec: &Value) -> Result<Compiled<P>, String> {
 /// The variables that a policy's expressions have.
 pub fn variables(spec: &Value) -> &'static [&'static str] {
     if spec["paramKind"].is_object() { &WITH_PARAMS } else { &VARIABLES }
+}
+
+/// The variables of expressions that make messages: they ask nobody.
+pub fn of_messages(names: Names<'_>) -> Names<'_> {
+    let variables = names.variables.split_last().map_or(names.variables, |(_, others)| others);
+    Names { variables, ..names }
 }
 
 fn expression(written: &Value, field: &str, names: &Names<'_>) -> Result<Expression, String> {

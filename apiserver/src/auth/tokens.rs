@@ -17,8 +17,8 @@ use rcgen::KeyPair;
 
 pub use claims::{Bound, Reference};
 
-use super::AUTHENTICATED;
 use super::jwt::{Signer, Unsigned};
+use super::{AUTHENTICATED, account};
 use crate::store::{Collection, Store, StoreKey};
 use claims::{Claims, Private};
 use verified::{Verified, VerifiedTokens};
@@ -189,16 +189,12 @@ fn check(claims: &Claims, is_wanted: impl Fn(&str) -> bool, now: Timestamp) -> R
 
 fn user(claims: &Claims) -> Option<User> {
     let Private { namespace, account, .. } = &claims.private;
-    let name = format!("system:serviceaccount:{namespace}:{}", account.name);
-    if namespace.is_empty() || account.name.is_empty() || claims.subject != name {
+    let mut user = account::user(namespace, &account.name);
+    if namespace.is_empty() || account.name.is_empty() || claims.subject != user.name {
         return None;
     }
-    let groups = vec![
-        "system:serviceaccounts".to_owned(),
-        format!("system:serviceaccounts:{namespace}"),
-        AUTHENTICATED.to_owned(),
-    ];
-    Some(User { name, groups })
+    user.groups.push(AUTHENTICATED.to_owned());
+    Some(user)
 }
 
 /// Whether the object is there, is the same one, and is not long due to be gone.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::node::{Aim, Fold, Node, Operator};
 use super::value::{Key, Value};
-use super::{Budget, Failure, Scope, library, operators};
+use super::{Budget, Failure, Scope, library, operators, receiver};
 
 /// The value of a step with everything below it.
 pub fn evaluate<'a>(node: &'a Node, scope: &Scope<'a>, budget: &mut Budget) -> Result<Value<'a>, Failure> {
@@ -174,6 +174,13 @@ impl<'a> Evaluation<'a, '_> {
         let mut values = Vec::with_capacity(arguments.len());
         for argument in arguments {
             values.push(self.value(argument)?);
+        }
+        if let Some(cost) = receiver::cost(name) {
+            self.budget.spend(cost)?;
+            let Some(Value::Receiver(receiver)) = target else {
+                return failed(NO_OVERLOAD);
+            };
+            return receiver.call(name, &values).unwrap_or_else(|| failed(NO_OVERLOAD));
         }
         self.budget.spend(operators::cost_of_call(name, target.as_ref(), &values))?;
         match operators::function(name, target.as_ref(), &values) {

@@ -243,7 +243,7 @@ pub fn foreign(value: &Value<'_>) -> Option<cel::Value> {
             let map: HashMap<_, _> = value.entries()?.into_iter().map(entry).collect::<Option<_>>()?;
             cel::Value::Map(Map { map: Arc::new(map) })
         }
-        Value::Optional(_) | Value::Type(_) => return None,
+        Value::Optional(_) | Value::Type(_) | Value::Receiver(_) => return None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What an expression is compiled to.
 
+use super::receiver;
 use super::value::Value;
 
 /// A step of an expression.
@@ -98,6 +99,9 @@ impl Node {
                 _ => None,
             },
             Self::Operator(Operator::Add, parts) => parts.iter().find_map(Self::kind),
+            Self::Call { name, .. } => {
+                receiver::FUNCTIONS.iter().find(|(known, _)| known == name).map(|(_, kind)| *kind)
+            }
             Self::List(_) => Some("list"),
             Self::Map(_) => Some("map"),
             Self::Fold(fold) => Some(match fold.aim {

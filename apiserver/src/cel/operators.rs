@@ -66,6 +66,13 @@ pub fn select<'a>(operand: &Value<'a>, field: &str, test: bool) -> Result<Value<
             (Some(inner), false) => Ok(Value::Optional(inner.at(&name(field)).map(Box::new))),
         };
     }
+    if let Value::Receiver(receiver) = operand {
+        return match (receiver.field(field), test) {
+            (found, true) => Ok(Value::Bool(found.is_some())),
+            (Some(value), false) => Ok(value),
+            (None, false) => failed(format!("no such key: {field}")),
+        };
+    }
     if !matches!(operand, Value::Object(_) | Value::Map(_)) {
         return failed(NO_OVERLOAD);
     }

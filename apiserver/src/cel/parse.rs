@@ -14,6 +14,7 @@ use super::Names;
 use super::library::FUNCTIONS;
 use super::macros;
 use super::node::{Node, Operator};
+use super::receiver;
 use super::value::Value;
 
 /// Room for the parser on the longest chain of operators that an expression has room for.
@@ -157,7 +158,10 @@ impl Reader<'_> {
                 (name, target) = (qualified, None);
             }
         }
-        if !FUNCTIONS.contains(&name.as_str()) && !OWN.contains(&name.as_str()) {
+        let is_known = FUNCTIONS.contains(&name.as_str())
+            || OWN.contains(&name.as_str())
+            || receiver::cost(&name).is_some();
+        if !is_known {
             return Err(self.undeclared(&name));
         }
         let target = target.map(|target| self.node(*target, depth + 1).map(Box::new)).transpose()?;

@@ -10,6 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use kube_cel::cel;
 use serde_json::{Map, Value as Json};
 
+use super::receiver::Receiver;
+
 /// The key of a map.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key<'a> {
@@ -52,6 +54,8 @@ pub enum Value<'a> {
     Type(&'static str),
     /// A timestamp, a duration, or what a library made, such as a quantity.
     Foreign(cel::Value),
+    /// Something that has nothing but functions.
+    Receiver(Arc<dyn Receiver>),
 }
 
 impl<'a> Value<'a> {
@@ -110,6 +114,7 @@ impl<'a> Value<'a> {
             Self::Object(_) | Self::Map(_) => "map",
             Self::Optional(_) => "optional_type",
             Self::Type(_) => "type",
+            Self::Receiver(receiver) => receiver.kind(),
             Self::Foreign(cel::Value::Timestamp(_)) => "google.protobuf.Timestamp",
             Self::Foreign(cel::Value::Duration(_)) => "google.protobuf.Duration",
             Self::Foreign(_) => "opaque",
@@ -184,7 +189,7 @@ impl<'a> Value<'a> {
             Self::Foreign(cel::Value::Timestamp(_) | cel::Value::Duration(_)) => {
                 super::library::call("string", None, std::slice::from_ref(self)).ok()?.to_json()?
             }
-            Self::Optional(_) | Self::Type(_) | Self::Foreign(_) => return None,
+            Self::Optional(_) | Self::Type(_) | Self::Foreign(_) | Self::Receiver(_) => return None,
         })
     }
 
@@ -231,6 +236,7 @@ impl PartialEq for Value<'_> {
             (Self::Optional(one), Self::Optional(two)) => one == two,
             (Self::Type(one), Self::Type(two)) => one == two,
             (Self::Foreign(one), Self::Foreign(two)) => one == two,
+            (Self::Receiver(one), Self::Receiver(two)) => Arc::ptr_eq(one, two),
             _ => self.compare(other) == Some(Ordering::Equal),
         }
     }

@@ -7,7 +7,7 @@ use api::resource::SERVICE_ACCOUNTS;
 use api::{Key, Resource, Status};
 use http::HeaderMap;
 
-use crate::auth::Authorizer;
+use crate::auth::{Authorizer, account};
 
 const USER: &str = "impersonate-user";
 const GROUP: &str = "impersonate-group";
@@ -72,8 +72,7 @@ fn account(name: &str) -> Option<(&str, &str)> {
 /// The groups a user is in without being asked.
 fn with_own(name: &str, account: Option<(&str, &str)>, mut groups: Vec<String>) -> Vec<String> {
     if let Some((namespace, _)) = account.filter(|_| groups.is_empty()) {
-        groups.push("system:serviceaccounts".to_owned());
-        groups.push(format!("system:serviceaccounts:{namespace}"));
+        groups.extend(account::groups(namespace));
     }
     let is_in = |group: &str| groups.iter().any(|own| own == group);
     let own = if name == ANONYMOUS { UNAUTHENTICATED } else { AUTHENTICATED };

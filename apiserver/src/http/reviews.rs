@@ -17,7 +17,8 @@ use super::catalog::{
 use super::path::Address;
 use super::query::Query;
 use super::route::{Action, not_allowed, not_found};
-use super::{Server, body, permission, reply};
+use super::{Server, body, reply};
+use crate::auth::Question;
 use crate::registry::decode;
 
 /// A question as it was sent.
@@ -166,21 +167,15 @@ fn access(server: &Server, user: &Arc<User>, spec: &Value) -> Value {
     let authorizer = &server.api.authorizer;
     let resource = &spec["resourceAttributes"];
     let result = if resource.is_object() {
-        let named = |field: &str| Some(text(resource, field)).filter(|text| !text.is_empty());
-        let address = Address {
+        let question = Question {
             group: text(resource, "group"),
             version: text(resource, "version"),
-            namespace: named("namespace"),
             plural: text(resource, "resource"),
-            name: named("name"),
             part: text(resource, "subresource"),
-            ..Address::default()
+            namespace: text(resource, "namespace"),
+            name: text(resource, "name"),
         };
-        let served = server.api.registry.served();
-        let verbs = actions(&text(resource, "verb")).into_iter();
-        verbs
-            .map(|action| permission::request(&served, user, action, &address))
-            .try_for_each(|request| authorizer.authorize(&request))
+        question.ask(&**authorizer, &server.api.registry.served(), user, &text(resource, "verb"))
     } else {
         let path = &spec["nonResourceAttributes"];
         authorizer.authorize_path(user, &text(path, "verb"), &text(path, "path"))
@@ -189,10 +184,4 @@ fn access(server: &Server, user: &Arc<User>, spec: &Value) -> Value {
         Ok(()) => json!({"allowed": true}),
         Err(status) => json!({"allowed": false, "reason": status.message}),
     }
-}
-
-/// What a name stands for. One that is not known is allowed to those who may do everything.
-fn actions(name: &str) -> Vec<Action> {
-    let is_known = Action::ALL.iter().any(|action| action.name() == name);
-    Action::ALL.into_iter().filter(|action| !is_known || action.name() == name).collect()
 }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use api::backend::{Body, DeleteOptions, ListOptions, Patch, Verb, WatchOptions, WriteOptions};
 use api::status::Reason;
 use api::{Key, Status};
 use http::Method;
-use serde_json::Value;
 
 use super::catalog::{self, Part};
 use super::metrics::About;
@@ -36,17 +34,6 @@ pub(super) struct Found {
 }
 
 impl Action {
-    pub const ALL: [Self; 8] = [
-        Self::Get,
-        Self::List,
-        Self::Watch,
-        Self::Create,
-        Self::Update,
-        Self::Patch,
-        Self::Delete,
-        Self::DeleteCollection,
-    ];
-
     pub fn of(method: &Method, address: &Address, query: &Query) -> Result<Self, Status> {
         let on_one = address.name.is_some();
         if address.is_watch {
@@ -78,23 +65,6 @@ impl Action {
             Self::Patch => "patch",
             Self::Delete => "delete",
             Self::DeleteCollection => "deletecollection",
-        }
-    }
-
-    /// The verb with nothing in it, for those who decide whether it is allowed.
-    pub fn verb(self) -> Verb {
-        let nothing = || Body::Value(Value::Null);
-        match self {
-            Self::Get => Verb::Get,
-            Self::List => Verb::List(ListOptions::default()),
-            Self::Watch => Verb::Watch(WatchOptions::default()),
-            Self::Create => Verb::Create(nothing(), WriteOptions::default()),
-            Self::Update => Verb::Update(nothing(), WriteOptions::default()),
-            Self::Patch => Verb::Patch(Patch::Merge(nothing()), WriteOptions::default()),
-            Self::Delete => Verb::Delete(DeleteOptions::default()),
-            Self::DeleteCollection => {
-                Verb::DeleteCollection(ListOptions::default(), DeleteOptions::default())
-            }
         }
     }
 

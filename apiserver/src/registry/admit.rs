@@ -25,9 +25,10 @@ impl Registry {
         self.outgoing.get()
     }
 
-    fn surroundings<'a>(&'a self, served: &'a Served) -> Surroundings<'a> {
+    fn surroundings<'a>(&'a self, served: &'a Arc<Served>) -> Surroundings<'a> {
         Surroundings {
             served,
+            authorizer: &self.authorizer,
             store: &self.store,
             identity: &self.identity,
             quotas: &self.quotas,

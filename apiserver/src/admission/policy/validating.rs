@@ -4,7 +4,7 @@ use api::Status;
 use serde_json::{Value, json};
 
 use super::params::Params;
-use super::{Binding, Compiled, Does, Policy, denied, expression};
+use super::{Binding, Compiled, Does, Policy, denied, expression, of_messages};
 use crate::admission::conditions::{self, Outcome, Seen};
 use crate::admission::shown::Shown;
 use crate::admission::{Attributes, Findings, Surroundings};
@@ -42,7 +42,7 @@ impl Does for Rules {
                 expression: expression(written, "expression", names)?,
                 message: text("message"),
                 message_expression: match makes_message {
-                    true => Some(expression(written, "messageExpression", names)?),
+                    true => Some(expression(written, "messageExpression", &of_messages(*names))?),
                     false => None,
                 },
                 reason: text("reason"),
@@ -59,11 +59,22 @@ impl Does for Rules {
     }
 }
 
-/// Something that does not hold.
+/// Something that does not hold, or of which that could not be found out.
 struct Failed {
     message: String,
     reason: String,
+    /// The place of the expression.
+    index: usize,
 }
+
+impl Failed {
+    fn at(index: usize, message: String) -> Self {
+        Self { message, reason: String::new(), index }
+    }
+}
+
+const OUT_OF_BUDGET: &str =
+    "validation failed due to running out of cost budget, no further validation rules will be run";
 
 /// Asks all policies. What does not hold is refused, warned of or noted, as the binding says; the first refusal is heard.
 pub async fn validate(
@@ -79,7 +90,7 @@ pub async fn validate(
                 Ok(failed) => failed,
                 Err(_) if policy.ignores_failures => continue,
                 Err(message) => {
-                    let failed = Failed { message, reason: String::new() };
+                    let failed = Failed::at(0, message);
                     refused = refused.or_else(|| Some(policy.refusal(binding, attributes, &failed)));
                     continue;
                 }
@@ -96,7 +107,7 @@ pub async fn validate(
 }
 
 impl Policy<Rules> {
-    /// What does not hold; an error if that could not be found out.
+    /// What does not hold; an error if the policy and its binding make no sense.
     async fn ask(
         &self,
         binding: &Binding,
@@ -125,9 +136,9 @@ impl Policy<Rules> {
                 .with("params", params.map_or(cel::Value::Null, cel::Value::json))
                 .with_composed(&compiled.variables);
             match conditions::outcome(&compiled.conditions, &scope) {
-                Outcome::Asked => self.evaluate(compiled, &scope, &mut failed, findings)?,
+                Outcome::Asked => self.evaluate(compiled, &scope, &mut failed, findings),
                 Outcome::NotAsked => {}
-                Outcome::Failed(words) => return Err(words),
+                Outcome::Failed(message) => self.fail(&mut failed, Failed::at(0, message)),
             }
         }
         Ok(failed)
@@ -139,34 +150,41 @@ impl Policy<Rules> {
         scope: &Scope<'a>,
         failed: &mut Vec<Failed>,
         findings: &mut Findings,
-    ) -> Result<(), String> {
+    ) {
         let mut budget = Budget::new(COST_OF_ALL);
-        for validation in &compiled.does.validations {
-            match validation.expression.is_true(scope, &mut budget) {
+        for (index, validation) in compiled.does.validations.iter().enumerate() {
+            match budget.on_one(|budget| validation.expression.is_true(scope, budget)) {
                 Ok(true) => {}
                 Ok(false) => {
                     let message = validation.message(scope, &mut budget);
-                    failed.push(Failed { message, reason: validation.reason.clone() });
+                    failed.push(Failed { reason: validation.reason.clone(), ..Failed::at(index, message) });
                 }
                 Err(Failure::TooCostly) => {
-                    return Err("validation failed due to running out of cost budget, no further validation rules will be run".to_owned());
+                    failed.clear();
+                    return self.fail(failed, Failed::at(0, OUT_OF_BUDGET.to_owned()));
                 }
-                Err(_) if self.ignores_failures => {}
-                Err(failure) => return Err(resulted(&validation.expression, &failure)),
+                Err(failure) => {
+                    self.fail(failed, Failed::at(index, resulted(&validation.expression, &failure)));
+                }
             }
         }
-        for (key, expression) in &compiled.does.annotations {
-            match expression.evaluate(scope, &mut budget) {
+        for (index, (key, expression)) in compiled.does.annotations.iter().enumerate() {
+            match budget.on_one(|budget| expression.evaluate(scope, budget)) {
                 Ok(cel::Value::Text(text)) if !text.trim().is_empty() => {
                     let text: String = text.chars().take(LONGEST_ANNOTATION).collect();
                     findings.annotations.insert(format!("{}/{key}", self.name), text);
                 }
                 Ok(_) => {}
-                Err(_) if self.ignores_failures => {}
-                Err(failure) => return Err(resulted(expression, &failure)),
+                Err(failure) => self.fail(failed, Failed::at(index, resulted(expression, &failure))),
             }
         }
-        Ok(())
+    }
+
+    /// Notes that something could not be found out, unless that does not matter.
+    fn fail(&self, failed: &mut Vec<Failed>, failure: Failed) {
+        if !self.ignores_failures {
+            failed.push(failure);
+        }
     }
 
     /// Warns of what does not hold, or notes it.
@@ -179,9 +197,10 @@ impl Policy<Rules> {
                 )),
                 "Audit" => {
                     let note = json!([{"message": failed.message, "policy": self.name, "binding": binding.name,
-                        "validationActions": binding.actions}]);
+                        "expressionIndex": failed.index, "validationActions": binding.actions}]);
                     let key = "validation.policy.admission.k8s.io/validation_failure".to_owned();
-                    findings.annotations.insert(key, note.to_string());
+                    // An annotation does not change once it is there.
+                    findings.annotations.entry(key).or_insert_with(|| note.to_string());
                 }
                 _ => {}
             }
@@ -205,7 +224,8 @@ fn resulted(expression: &Expression, failure: &Failure) -> String {
 impl Validation {
     /// What the user is told: what the expression for that says, or the message, or the expression that does not hold.
     fn message<'a>(&'a self, scope: &Scope<'a>, budget: &mut Budget) -> String {
-        let made = self.message_expression.as_ref().and_then(|made| made.text(scope, budget).ok());
+        let made = self.message_expression.as_ref();
+        let made = made.and_then(|made| budget.on_one(|budget| made.text(scope, budget)).ok());
         let is_good =
             |text: &String| !text.trim().is_empty() && !text.contains('\n') && text.len() <= LONGEST_MESSAGE;
         match made.filter(is_good) {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use api::resource::PODS;
 
 use super::*;
@@ -14,11 +16,13 @@ use crate::store::Store;
 fn admitted(spec: Value) -> Value {
     let (store, identity) = (Store::in_memory().unwrap(), Identity::new(1));
     let quotas = crate::admission::Ledger::default();
+    let authorizer: Arc<dyn crate::auth::Authorizer> = Arc::new(crate::auth::AlwaysAllow);
     let around = Surroundings {
         quotas: &quotas,
         store: &store,
         identity: &identity,
-        served: &Served::default(),
+        served: &Arc::new(Served::default()),
+        authorizer: &authorizer,
         configured: &Configured::default(),
         outgoing: None,
         issues_tokens: true,
@@ -70,11 +74,13 @@ async fn no_token_is_mounted_where_none_is_wanted() {
 async fn pods_of_nodes_themselves_have_no_account() {
     let (store, identity) = (Store::in_memory().unwrap(), Identity::new(1));
     let quotas = crate::admission::Ledger::default();
+    let authorizer: Arc<dyn crate::auth::Authorizer> = Arc::new(crate::auth::AlwaysAllow);
     let around = Surroundings {
         quotas: &quotas,
         store: &store,
         identity: &identity,
-        served: &Served::default(),
+        served: &Arc::new(Served::default()),
+        authorizer: &authorizer,
         configured: &Configured::default(),
         outgoing: None,
         issues_tokens: true,

@@ -130,6 +130,69 @@ async fn what_does_not_hold_is_refused_in_the_words_of_the_policy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn expressions_ask_the_authorizer() {
+    let world = start().await;
+    world.binding("b", "may", json!({})).await;
+    let row = async |expression: &str, expected: Result<(), &str>| {
+        world.policy("may", validations(json!([{ "expression": expression }]))).await;
+        let refusal = world.refusal(json!({})).await.map(|status| status.to_string());
+        match (refusal, expected) {
+            (None, Ok(())) => {}
+            (Some(found), Err(words)) => assert!(found.ends_with(words), "{expression}: {found}"),
+            other => panic!("{expression}: {other:?}"),
+        }
+    };
+    let robot = |rest: &str| format!("authorizer.serviceAccount('default', 'robot').{rest}");
+    row(
+        "authorizer.group('apps').resource('deployments').namespace('default').check('create').allowed()",
+        Ok(()),
+    )
+    .await;
+    row("authorizer.requestResource.check('create').allowed()", Ok(())).await;
+    row("authorizer.requestResource.name('x').subresource('status').fieldSelector('a=b').check('x').allowed()", Ok(())).await;
+    row(&robot("path('/healthz').check('get').allowed()"), Ok(())).await;
+    row(&robot("path('/metrics').check('get').allowed()"), Err("check('get').allowed()")).await;
+    let reason = r#"group('').resource('secrets').namespace('default').name('s').check('get').reason() == 'secrets "s" is forbidden: User "system:serviceaccount:default:robot" cannot get resource "secrets" in API group "" in the namespace "default"'"#;
+    row(&robot(reason), Ok(())).await;
+    let decision = "group('').resource('pods').check('list')";
+    row(&format!("!{}.errored() && {}.error() == ''", robot(decision), robot(decision)), Ok(())).await;
+    row("type(authorizer) == type(authorizer.serviceAccount('a', 'b'))", Ok(())).await;
+    row("authorizer.path(' ').check('get').allowed()", Err("path must not be empty")).await;
+    row("authorizer.group('').resource('').check('get').allowed()", Err("resource must not be empty")).await;
+    row(
+        "authorizer.serviceAccount('a.b', 'c').path('/a').check('get').allowed()",
+        Err("Invalid service account namespace"),
+    )
+    .await;
+    row(
+        "authorizer.serviceAccount('a', 'C').path('/a').check('get').allowed()",
+        Err("Invalid service account name"),
+    )
+    .await;
+    row("object.metadata.check('get').allowed()", Err("no such overload")).await;
+    let one = "authorizer.requestResource.check('create').allowed()";
+    row(&[one; 2].join(" && "), Ok(())).await;
+    row(&[one; 3].join(" && "), Err("operation cancelled: actual cost limit exceeded")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_found_out_goes_by_the_actions_too() {
+    let world = start().await;
+    let failing = validations(json!([{"expression": "object.data.nothing == 'a'"}, {"expression": "false"}]));
+    world.policy("p", failing.clone()).await;
+    world.binding("b", "p", json!({"validationActions": ["Warn"]})).await;
+    let reply = world.create_map("a", json!({"k": "v"})).await.unwrap();
+    let warning = |words: &str| {
+        format!("Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': {words}")
+    };
+    let error = "expression 'object.data.nothing == 'a'' resulted in error: no such key: nothing";
+    assert_eq!(reply.warnings, [warning(error), warning("failed expression: false")]);
+    world.policy("p", merged(failing, json!({"failurePolicy": "Ignore"}))).await;
+    let reply = world.create_map("b", json!({"k": "v"})).await.unwrap();
+    assert_eq!(reply.warnings, [warning("failed expression: false")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_binding_says_where_and_how_a_policy_is_in_force() {
     let world = start().await;
     world.policy("never", validations(json!([{"expression": "false", "message": "no"}]))).await;
@@ -230,6 +293,18 @@ async fn expressions_that_make_no_sense_are_refused_when_they_are_stored() {
         policies(),
         spec(validations(json!([{"expression": "'a'"}]))),
         "spec.validations[0].expression: Invalid value: \"'a'\": compilation failed: must evaluate to bool",
+    )
+    .await;
+    row(
+        policies(),
+        spec(validations(json!([{"expression": "true", "messageExpression": "authorizer.path('/a').check('get').reason()"}]))),
+        "spec.validations[0].messageExpression: Invalid value: \"authorizer.path('/a').check('get').reason()\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'authorizer' (in container '')",
+    )
+    .await;
+    row(
+        policies(),
+        spec(validations(json!([{"expression": "authorizer.path('/a').check('get')"}]))),
+        "compilation failed: must evaluate to bool",
     )
     .await;
     let hook = json!({"name": "a.example.com", "clientConfig": {"url": "https://a/"}, "sideEffects": "None",

@@ -193,6 +193,7 @@ async fn a_webhook_is_asked_only_about_what_it_selects() {
     let condition = |expression: &str| json!({"matchConditions": [{"name": "c", "expression": expression}]});
     row(condition("request.userInfo.username == 'ann' && object.data.k == 'v'"), true).await;
     row(condition("request.operation == 'DELETE'"), false).await;
+    row(condition("authorizer.requestResource.check('create').allowed()"), true).await;
     world.validating("one", &[hook(&bundle, "no", condition("object.data.nothing == 'v'"))]).await;
     let refused = world.create_map("b", json!({})).await.unwrap_err();
     assert!(refused.to_string().starts_with("configmaps \"b\" is forbidden: match condition \"c\": expression 'object.data.nothing == 'v'' resulted in error: no such key: "), "{refused}");
