@@ -3,5 +3,6 @@
 pub mod binding;
 pub mod eviction;
 pub mod pod_parts;
+mod resize;
 pub mod scale;
 pub mod token;

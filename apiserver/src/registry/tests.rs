@@ -9,6 +9,7 @@ mod kinds;
 mod parts;
 mod plugins;
 mod reading;
+mod resize;
 mod resuming;
 mod strategic;
 mod watching;
