@@ -24,7 +24,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::builtin::{BUILTINS, Kind};
+use crate::builtin::{BUILTINS, COMPONENT_STATUSES, Kind};
 use crate::served::OTHER_VERSIONS;
 use components::Components;
 use descriptions::Descriptions;
@@ -231,7 +231,8 @@ fn builtins() -> impl Iterator<Item = Builtin> {
         let kind = BUILTINS.iter().find(|kind| *kind.resource() == other.kind)?;
         Some(Builtin { kind: *kind, resource: &other.resource })
     });
-    own.chain(others)
+    let looked_at = Builtin { kind: COMPONENT_STATUSES, resource: COMPONENT_STATUSES.resource() };
+    own.chain(others).chain([looked_at])
 }
 
 fn describe(kinds: &[Builtin]) -> Descriptions {

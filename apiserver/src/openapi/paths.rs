@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::components::{Component, Components};
 use super::operations::{Action, PATCHES, Subject, capitalized};
 use super::parameters;
-use crate::builtin::Kind;
+use crate::builtin::{COMPONENT_STATUSES, Kind};
 use crate::http::catalog::{self, Part};
 use crate::schema;
 
@@ -96,14 +96,16 @@ pub fn add<'s>(served: &Served<'s>, components: &mut Components<'s>, paths: &mut
     };
     // Kubernetes deletes namespaces one by one only.
     let many = [Action::List, Action::Post, Action::DeleteCollection];
-    let many = if *resource == NAMESPACES { &many[..2] } else { &many };
+    let one = [Action::Get, Action::Put, Action::Patch, Action::Delete];
+    let (many, one) = match resource {
+        resource if *resource == NAMESPACES => (&many[..2], &one[..]),
+        // What is looked at cannot be changed.
+        resource if resource == COMPONENT_STATUSES.resource() => (&many[..1], &one[..1]),
+        _ => (&many[..], &one[..]),
+    };
     let object = format!("{collection}/{{name}}");
     add(collection, subject("", scope.clone()), many);
-    add(
-        object.clone(),
-        subject("", scope.clone()),
-        &[Action::Get, Action::Put, Action::Patch, Action::Delete],
-    );
+    add(object.clone(), subject("", scope.clone()), one);
     for part in &served.parts {
         let subject = of_part(part, subject(part.name, scope.clone()));
         add(format!("{object}/{}", part.name), subject, &actions_of(part));

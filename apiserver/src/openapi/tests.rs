@@ -123,6 +123,19 @@ fn every_kind_has_a_type_with_the_fields_of_the_table() {
     }
 }
 
+#[test]
+fn what_is_looked_at_can_only_be_read() {
+    let document = document("api/v1");
+    let methods = |path: &str| {
+        let known = ["delete", "get", "patch", "post", "put"];
+        let operations = document["paths"][path].as_object().unwrap();
+        known.into_iter().filter(|method| operations.contains_key(*method)).collect::<Vec<_>>()
+    };
+    assert_eq!(methods("/api/v1/componentstatuses"), ["get"]);
+    assert_eq!(methods("/api/v1/componentstatuses/{name}"), ["get"]);
+    assert_eq!(methods("/api/v1/nodes/{name}"), ["delete", "get", "patch", "put"]);
+}
+
 /// Old manifests are applied by the fields they have now.
 #[test]
 fn a_version_the_table_does_not_know_has_the_fields_of_the_one_it_knows() {
