@@ -189,6 +189,20 @@ async fn nobody_owns_across_namespaces() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_of_the_cluster_owns_in_every_namespace() {
+    let cluster = Cluster::start();
+    let volume = object(&PERSISTENT_VOLUMES, "/volume", &[]);
+    cluster.put(&PERSISTENT_VOLUMES, &volume);
+    cluster.put(&CONFIG_MAPS, &object(&CONFIG_MAPS, "n/one", &[&volume]));
+    cluster.put(&CONFIG_MAPS, &object(&CONFIG_MAPS, "m/two", &[&volume]));
+    cluster.settle().await;
+    assert_eq!(cluster.names(&CONFIG_MAPS), ["two", "one"]);
+    cluster.remove(&PERSISTENT_VOLUMES, "volume").await;
+    assert!(cluster.names(&CONFIG_MAPS).is_empty());
+    assert!(cluster.events("OwnerRefInvalidNamespace").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_namespace_takes_custom_objects_with_it() {
     let cluster = Cluster::start();
     cluster.server.serve(&WIDGETS);

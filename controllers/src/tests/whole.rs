@@ -4,9 +4,11 @@ mod budgets;
 mod quotas;
 
 use api::Key;
-use api::backend::{DeleteOptions, Propagation};
+use api::backend::{DeleteOptions, Propagation, WatchOptions};
 use api::resource::SECRETS;
+use api::watch::WatchEvent;
 use apiserver::{Apiserver, Config};
+use futures::StreamExt;
 
 use super::*;
 
@@ -164,4 +166,43 @@ async fn a_kind_that_is_deleted_takes_what_its_objects_own_with_it() {
     whole.owned(&CONFIG_MAPS, "leaf", Some(&widget)).await;
     whole.delete(&WIDGETS, "top", Propagation::Background).await;
     assert!(whole.get(&CONFIG_MAPS, "leaf").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_stays_when_its_kind_is_served_in_another_version_only() {
+    let whole = Whole::start().await;
+    whole.define_widgets().await;
+    let widget = whole.owned(&WIDGETS, "top", None).await;
+    whole.owned(&CONFIG_MAPS, "leaf", Some(&widget)).await;
+    whole.settle().await;
+    let schema = json!({"openAPIV3Schema": {"type": "object"}});
+    let version = |name: &str, is_kept: bool| json!({"name": name, "served": is_kept, "storage": is_kept, "schema": schema});
+    let merge = json!({"spec": {"versions": [version("v2", true), version("v1", false)]}});
+    let definition = whole.key(&DEFINITIONS, "widgets.example.com");
+    whole.client.patch(&DEFINITIONS, &definition, "", merge).await.expect("patched");
+    whole.settle().await;
+    assert!(whole.get(&WIDGETS, "top").await.is_none(), "it is not served any more");
+    let second = Resource { version: "v2".into(), ..WIDGETS };
+    let widget = whole.get(&second, "top").await.expect("is served");
+    whole.owned(&SECRETS, "leaf", Some(&widget)).await;
+    whole.settle().await;
+    assert!(whole.get(&CONFIG_MAPS, "leaf").await.is_some());
+    whole.delete(&second, "top", Propagation::Background).await;
+    assert!(whole.get(&SECRETS, "leaf").await.is_none());
+    assert!(whole.get(&CONFIG_MAPS, "leaf").await.is_none(), "it was seen to go, by whatever name");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_tells_how_the_last_objects_went_with_their_kind() {
+    let whole = Whole::start().await;
+    whole.define_widgets().await;
+    whole.owned(&WIDGETS, "top", None).await;
+    let events = whole.client.watch(&WIDGETS, "default", WatchOptions::default()).await.expect("a watch");
+    whole.delete(&DEFINITIONS, "widgets.example.com", Propagation::Background).await;
+    let told = events.map(|event| match event {
+        WatchEvent::Added(object) => format!("{} came", object.name()),
+        WatchEvent::Deleted(object) => format!("{} went", object.name()),
+        other => format!("{other:?}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>().await, ["top came", "top went"]);
 }
