@@ -17,8 +17,7 @@ use super::query::Query;
 use super::reply::View;
 use super::route::{Action, Found};
 use super::table::Layout;
-use super::watch::Lines;
-use super::watchers::Counted;
+use super::watch::{Lines, Turns};
 use super::{Server, accept, options, reply};
 use crate::auth::Until;
 use crate::codec::protobuf;
@@ -82,11 +81,8 @@ impl Found {
                 let Answer::Watch(events) = reply.answer else {
                     return Err(Status::internal("a watch was answered with something else"));
                 };
-                // Counted until the stream is dropped.
-                let events = Box::pin(Counted { events, _watching: watching });
-                let clock = server.api.clock.clone();
-                let end = server.end(until);
-                let lines = Lines::new(events, view, move || clock.now(), end, running);
+                let turns = Turns { clock: server.api.clock.clone(), watching };
+                let lines = Lines::new(events, view, turns, server.end(until), running);
                 Ok(stream(wanted.encoding, lines))
             }
             Action::Create => {

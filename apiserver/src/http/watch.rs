@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use api::backend::ObjectList;
 use api::watch::{WatchEvent, WatchStream};
-use api::{Object, Resource, Revision, Status};
+use api::{Clock, Object, Resource, Revision, Status};
 use axum::body::HttpBody;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::accept::{Include, Shape, Wanted};
 use super::metrics::Running;
 use super::reply::View;
+use super::watchers::Watching;
 
 /// Events that are there together are sent together up to this many bytes.
 const PIECE: usize = 64 << 10;
@@ -30,7 +31,16 @@ pub(super) struct Lines {
     end: BoxFuture<'static, ()>,
     writer: Writer,
     ended: bool,
+    turns: Option<Turns>,
+    /// Until it is this watch's turn again.
+    rest: Option<BoxFuture<'static, ()>>,
     _running: Running,
+}
+
+/// Leaves others their turn.
+pub(super) struct Turns {
+    pub clock: Clock,
+    pub watching: Watching,
 }
 
 /// Writes events.
@@ -41,23 +51,34 @@ struct Writer {
     columns_sent: bool,
 }
 
+impl Turns {
+    fn rest(&self) -> Option<BoxFuture<'static, ()>> {
+        let (clock, span) = (self.clock.clone(), self.watching.rest()?);
+        Some(Box::pin(async move { clock.sleep(span).await }))
+    }
+}
+
 impl Lines {
     pub fn new(
         events: WatchStream,
         view: View,
-        now: impl Fn() -> jiff::Timestamp + Send + 'static,
+        turns: Turns,
         end: BoxFuture<'static, ()>,
         running: Running,
     ) -> Self {
-        let writer = Writer { view, now: Box::new(now), columns_sent: false };
-        Self { events, end, writer, ended: false, _running: running }
+        let clock = turns.clock.clone();
+        let writer = Writer { view, now: Box::new(move || clock.now()), columns_sent: false };
+        Self { events, end, writer, ended: false, turns: Some(turns), rest: None, _running: running }
     }
 
     /// A watch that fails at once, as clients expect it: in the stream.
     pub fn failed(status: Status, view: View, running: Running) -> Self {
         let events = futures::stream::iter([WatchEvent::Error(status)]);
         let now = || jiff::Timestamp::UNIX_EPOCH;
-        Self::new(Box::pin(events), view, now, Box::pin(std::future::pending()), running)
+        let writer = Writer { view, now: Box::new(now), columns_sent: false };
+        let end = Box::pin(std::future::pending());
+        let events = Box::pin(events);
+        Self { events, end, writer, ended: false, turns: None, rest: None, _running: running }
     }
 }
 
@@ -74,6 +95,10 @@ impl HttpBody for Lines {
             this.ended = true;
             return Poll::Ready(None);
         }
+        if let Some(rest) = &mut this.rest {
+            ready!(rest.as_mut().poll(context));
+            this.rest = None;
+        }
         let mut piece = Vec::new();
         while piece.len() < PIECE && !this.ended {
             match this.events.as_mut().poll_next(context) {
@@ -82,7 +107,10 @@ impl HttpBody for Lines {
                 }
                 Poll::Ready(None) => this.ended = true,
                 Poll::Pending if piece.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
+                Poll::Pending => {
+                    this.rest = this.turns.as_ref().and_then(Turns::rest);
+                    break;
+                }
             }
         }
         match piece.is_empty() {

@@ -1,20 +1,24 @@
-//! Counts the watches under way: a bound on them all, and one for each user, so that one alone cannot take all.
+//! Counts the watches under way: a bound on them all, and one for each user, so that one alone cannot take all. And when
+//! there are many, each takes its turn.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use api::Status;
 use api::status::{Details, Reason};
-use api::watch::{WatchEvent, WatchStream};
-use futures::Stream;
 
 /// The most watches: each is a cursor and a stream of a connection, some KiB together.
 const MOST: usize = 20_000;
 
 /// The most of one user: a thousand controllers with ten each.
 const MOST_OF_ONE: usize = 10_000;
+
+/// About what it takes to send one watch an event: system calls, encryption, waking a task.
+const SENDING: Duration = Duration::from_micros(5);
+
+/// No timer is finer, and so short a rest would spare nothing.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
 
 /// When a client that was refused is to come back.
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -35,17 +39,13 @@ pub(super) struct Watching {
     user: String,
 }
 
-/// The events of a watch that is counted as long as there may be more.
-pub(super) struct Counted {
-    pub events: WatchStream,
-    pub _watching: Watching,
-}
-
-impl Stream for Counted {
-    type Item = WatchEvent;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<WatchEvent>> {
-        self.events.as_mut().poll_next(context)
+impl Watching {
+    /// How long to wait after something was sent before more is: as long as it takes to send every watch something. Thus
+    /// what a thousand watches are told a thousand times a second goes to each in few pieces. None while they are few.
+    pub fn rest(&self) -> Option<Duration> {
+        let count = self.watchers.with(|counts| counts.all);
+        let round = SENDING * u32::try_from(count).unwrap_or(u32::MAX);
+        (round >= SHORTEST_REST).then_some(round)
     }
 }
 
@@ -107,8 +107,11 @@ mod tests {
         let bob: Vec<Watching> = (0..MOST_OF_ONE).map(|_| watchers.begin("bob").unwrap()).collect();
         assert_eq!(watchers.begin("eve").err().unwrap().message, "too many watches: at most 20000");
         drop(ann.pop());
-        assert!(watchers.begin("eve").is_ok());
+        let eve = watchers.begin("eve").unwrap();
+        assert_eq!(eve.rest(), Some(Duration::from_millis(100)));
         drop((ann, bob));
+        assert_eq!(eve.rest(), None);
+        drop(eve);
         watchers.with(|counts| assert_eq!((counts.all, counts.by_user.len()), (0, 0)));
     }
 }
