@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::figures::{resident_mib, row, single};
+use tests::figures::{self, resident_mib, row, single};
 use tests::https::Https;
 use tests::load::{self, IN_FLIGHT};
 use tests::served::{self, Served};
@@ -28,24 +28,34 @@ const COMPLETIONS: u64 = 500;
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 fn main() -> Result<()> {
-    load::run("cargo bench -p tests --bench serve", measure())
-}
-
-async fn measure() -> Result<()> {
-    let home = starts().await?;
+    figures::head("cargo bench -p tests --bench serve");
+    let many = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // One request at a time is asked for on one thread: what it takes two threads to wake each other is the client's.
+    let one = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let home = many.block_on(starts())?;
     let served = Served::start_in(home, "127.0.0.1:0", &[])?;
-    let https = Https::of(&served.kubeconfig())?;
-    let process = served.process().to_string();
-    single("memory, idle", &format!("{} MiB", resident_mib(&process)?));
-    creates(&https, served.home.path()).await?;
-    reads(&https).await?;
-    watch_event(&https).await?;
-    job(&https).await?;
-    many_pods(&https, &process).await?;
-    lists(&https).await?;
+    single("memory, idle", &format!("{} MiB", resident_mib(&served.process().to_string())?));
+    one.block_on(one_at_a_time(&served))?;
+    many.block_on(many_at_a_time(&served))?;
     let (status, _) = served.stop()?;
     ensure!(status.success(), "{status}");
     Ok(())
+}
+
+async fn one_at_a_time(served: &Served) -> Result<()> {
+    let https = Https::of(&served.kubeconfig())?;
+    single_creates(&https, served.home.path()).await?;
+    reads(&https).await?;
+    watch_event(&https).await
+}
+
+async fn many_at_a_time(served: &Served) -> Result<()> {
+    let https = Https::of(&served.kubeconfig())?;
+    let process = served.process().to_string();
+    grouped_creates(&https).await?;
+    job(&https).await?;
+    many_pods(&https, &process).await?;
+    lists(&https).await
 }
 
 /// From the start of the process to the first answer of /readyz, and to the first running pod.
@@ -112,7 +122,7 @@ async fn until_event(https: &Https, path: &str, mut is_so: impl FnMut(&Value) ->
 }
 
 /// Durable creates, beside what the device does without any server.
-async fn creates(https: &Https, folder: &Path) -> Result<()> {
+async fn single_creates(https: &Https, folder: &Path) -> Result<()> {
     let bare = bare_appends(folder, SINGLE_CREATES)?;
     single("append + fdatasync, bare", &format!("{bare:.0}/s"));
     let begin = Instant::now();
@@ -122,6 +132,10 @@ async fn creates(https: &Https, folder: &Path) -> Result<()> {
     let one = SINGLE_CREATES as f64 / begin.elapsed().as_secs_f64();
     single("ConfigMap creates, 1 in flight", &format!("{one:.0}/s"));
     single("  of the bare rate", &format!("{:.0} %", 100.0 * one / bare));
+    Ok(())
+}
+
+async fn grouped_creates(https: &Https) -> Result<()> {
     let begin = Instant::now();
     load::at_once(|worker| {
         let https = https.clone();

@@ -31,7 +31,7 @@ where
     clients.join_all().await.into_iter().collect()
 }
 
-/// Creates pods of 4 KiB that wait for a node.
+/// Creates pods of 4 KiB with which nobody does anything: their scheduler is not there.
 pub async fn create_waiting_pods(https: &Https, name: &'static str, count: usize) -> Result<()> {
     at_once(|client| {
         let https = https.clone();
@@ -39,7 +39,7 @@ pub async fn create_waiting_pods(https: &Https, name: &'static str, count: usize
             for number in (client..count).step_by(IN_FLIGHT) {
                 let pod = json!({"apiVersion": "v1", "kind": "Pod",
                     "metadata": {"name": format!("{name}-{number}"), "annotations": {"filling": "x".repeat(2_500)}},
-                    "spec": {"nodeSelector": {"none": "such"}, "containers": [{"name": "main", "image": "localhost/hello"}]}});
+                    "spec": {"schedulerName": "nobody", "containers": [{"name": "main", "image": "localhost/hello"}]}});
                 let (status, answer) = https.json("POST", PODS, Some(&pod)).await?;
                 ensure!(status == 201, "{status} {answer}");
             }
