@@ -1,6 +1,7 @@
 //! One revision of one object: its JSON bytes, its metadata, and a typed value decoded at most once.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -140,12 +141,6 @@ impl Object {
         }))
     }
 
-    /// Keeps a value already decoded from the same JSON, so that nobody decodes it again.
-    pub fn with_typed<K: Any + Send + Sync>(self, typed: K) -> Self {
-        let _ = self.0.typed.set(Box::new(typed));
-        self
-    }
-
     /// The JSON text, resourceVersion included.
     pub fn json(&self) -> &Bytes {
         &self.0.json
@@ -231,18 +226,30 @@ impl Object {
     /// The typed value; decoded at the first call. One kind has one type for the life of the object.
     pub fn typed<K: DeserializeOwned + Any + Send + Sync>(&self) -> Result<&K, DecodeError> {
         if self.0.typed.get().is_none() {
-            let typed: K = serde_json::from_slice(&self.0.json).map_err(|source| DecodeError::Unfit {
-                kind: self.kind().into(),
-                name: self.key().to_string(),
-                source,
-            })?;
-            let _ = self.0.typed.set(Box::new(typed));
+            let _ = self.0.typed.set(Box::new(self.decode::<K>()?));
         }
         self.0
             .typed
             .get()
             .and_then(|typed| typed.downcast_ref())
             .ok_or_else(|| DecodeError::OtherType { kind: self.kind().into(), name: self.key().to_string() })
+    }
+
+    /// The same for who looks at each state once: what nobody decoded before is not kept. A small pod takes ten times its
+    /// JSON as a typed value.
+    pub fn peek<K: DeserializeOwned + Clone + Any + Send + Sync>(&self) -> Result<Cow<'_, K>, DecodeError> {
+        match self.0.typed.get().is_some() {
+            true => self.typed().map(Cow::Borrowed),
+            false => self.decode().map(Cow::Owned),
+        }
+    }
+
+    fn decode<K: DeserializeOwned>(&self) -> Result<K, DecodeError> {
+        serde_json::from_slice(&self.0.json).map_err(|source| DecodeError::Unfit {
+            kind: self.kind().into(),
+            name: self.key().to_string(),
+            source,
+        })
     }
 
     /// Whether both are the same record in memory.
@@ -277,8 +284,10 @@ mod tests {
         let value = json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "a", "namespace": "b", "resourceVersion": "7"}});
         let object = Object::from_value(value).expect("a config map");
+        assert!(matches!(object.peek::<Pod>(), Ok(Cow::Owned(_))), "what was only looked at is not kept");
         assert_eq!(object.typed::<ConfigMap>().expect("fits").metadata.name.as_deref(), Some("a"));
         assert!(matches!(object.typed::<Pod>(), Err(DecodeError::OtherType { .. })));
+        assert!(matches!(object.peek::<ConfigMap>(), Ok(Cow::Borrowed(_))));
         assert_eq!((object.key().to_string(), object.revision()), ("b/a".into(), Revision(7)));
     }
 }

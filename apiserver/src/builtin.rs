@@ -164,7 +164,7 @@ const PLAIN_COLUMNS: &[Column] = &[cells::NAME, cells::AGE];
 /// the typed value, which is kept with the object afterwards.
 pub trait Builtin: Send + Sync + 'static {
     /// The typed value.
-    type Typed: Metadata<Ty = ObjectMeta> + DeserializeOwned + JsonSchema + Send + Sync;
+    type Typed: Clone + Metadata<Ty = ObjectMeta> + DeserializeOwned + JsonSchema + Send + Sync;
 
     /// Its names and scope.
     const RESOURCE: Resource;

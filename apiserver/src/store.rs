@@ -46,7 +46,7 @@ use imbl::OrdMap;
 use tokio::sync::{oneshot, watch};
 
 pub use backup::{Backup, Restored, restore, verify};
-pub use draft::{Draft, Finish, at_revision};
+pub use draft::{Draft, at_revision};
 pub use error::StoreError;
 pub use figures::{Figures, Histogram};
 pub use history::{Change, Effect, Follower, Snapshot, TooOld};

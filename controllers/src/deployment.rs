@@ -74,14 +74,14 @@ fn concerned(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target)) {
 
 /// One that recreates waits for the last old pod to go.
 fn concerned_by_pod(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target)) {
-    let ended = |object: &Object| object.typed::<Pod>().is_ok_and(pod::is_finished);
-    if !change.new.as_ref().is_none_or(ended) {
-        return;
-    }
     let pod = change.object();
     let Some(set) = owner::controller_of(pod) else {
         return;
     };
+    let ended = |object: &Object| object.typed::<Pod>().is_ok_and(pod::is_finished);
+    if !change.new.as_ref().is_none_or(ended) {
+        return;
+    }
     let set = cache.get(&REPLICA_SETS, &Key::new(pod.namespace(), set.name.as_str()));
     let Some(owner) = set.as_ref().and_then(owner::controller_of) else {
         return;

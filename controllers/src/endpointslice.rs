@@ -74,17 +74,21 @@ fn service_of(slice: &Object) -> Option<Key> {
 
 /// The Services that select a pod, before or after, if what they tell of it changed.
 pub(crate) fn concerned(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target)) {
+    let services = cache.snapshot(&SERVICES);
+    let services = services.in_namespace(change.object().namespace());
+    let mut selecting =
+        services.filter(|service| change.objects().any(|pod| selects(service, pod))).peekable();
+    // Most pods are in no Service: they need not be decoded.
+    if selecting.peek().is_some() && changes_what_is_told(change) {
+        selecting.for_each(|service| add(Target::of(&SERVICES, service)));
+    }
+}
+
+fn changes_what_is_told(change: &Change) -> bool {
     let labels =
         |object: &Option<Object>| object.as_ref().and_then(|object| object.metadata().labels.clone());
-    let same = endpoint::told(&change.old) == endpoint::told(&change.new);
-    if same && (endpoint::told(&change.new).is_none() || labels(&change.old) == labels(&change.new)) {
-        return;
-    }
-    for service in cache.snapshot(&SERVICES).in_namespace(change.object().namespace()) {
-        if change.objects().any(|pod| selects(service, pod)) {
-            add(Target::of(&SERVICES, service));
-        }
-    }
+    let (old, new) = (endpoint::told(&change.old), endpoint::told(&change.new));
+    old != new || (new.is_some() && labels(&change.old) != labels(&change.new))
 }
 
 /// Whether a Service selects a pod.

@@ -242,7 +242,7 @@ impl Agent {
     }
 
     fn is_ours(&self, object: &Object) -> bool {
-        post::node_of(object) == Some(self.shared.config.name.as_str())
+        post::is_on(object, &self.shared.config.name)
     }
 
     fn employ(&mut self, object: Object, uid: Arc<str>, key: Key) {

@@ -17,14 +17,12 @@ use serde_json::Value;
 use super::{Builtin, Column, Definition};
 use crate::custom::kind::CustomKind;
 use crate::managed::node::Node;
-use crate::store::Finish;
 
-/// An object that passed its checks: its metadata, and how to keep the typed value with it.
+/// An object that passed its checks. The typed value is not kept: it takes several times the object's bytes, and most
+/// states are not looked at by anybody who needs it.
 pub struct Checked {
     /// The metadata.
     pub metadata: ObjectMeta,
-    /// Keeps the typed value.
-    pub finish: Finish,
 }
 
 /// What clients may call a kind, besides its plural.
@@ -207,7 +205,7 @@ impl<B: Builtin> Kind for Erased<B> {
     }
 
     fn row(&self, object: &Object, now: Timestamp) -> Result<Vec<Value>, DecodeError> {
-        object.typed::<B::Typed>().map(|typed| B::row(typed, now))
+        object.peek::<B::Typed>().map(|typed| B::row(&typed, now))
     }
 
     fn describe(&self, generator: &mut SchemaGenerator) {
@@ -219,12 +217,7 @@ impl<B: Builtin> Kind for Erased<B> {
 fn checked<K: Metadata<Ty = ObjectMeta> + Send + Sync + 'static>(mut typed: K) -> Checked {
     // It is kept as text, with the object.
     typed.metadata_mut().managed_fields = None;
-    let metadata = typed.metadata().clone();
-    let finish = move |object: Object| {
-        typed.metadata_mut().resource_version.clone_from(&object.metadata().resource_version);
-        object.with_typed(typed)
-    };
-    Checked { metadata, finish: Box::new(finish) }
+    Checked { metadata: std::mem::take(typed.metadata_mut()) }
 }
 
 /// A built-in kind with its type erased.

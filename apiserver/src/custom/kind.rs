@@ -143,7 +143,7 @@ impl Kind for CustomKind {
         let mut metadata = ObjectMeta::deserialize(&object["metadata"])?;
         // It is kept as text, with the object.
         metadata.managed_fields = None;
-        Ok(Checked { metadata, finish: Box::new(|object| object) })
+        Ok(Checked { metadata })
     }
 
     fn check_create(&self, object: &Value) -> Result<(Checked, Vec<FieldError>), serde_json::Error> {

@@ -78,7 +78,6 @@ impl Registry {
         }
         let stored = self.to_store(place, &value).await?;
         let draft = Draft::owned(stored.as_ref().unwrap_or(&value), checked.metadata, &owners);
-        let draft = draft.with_finish(checked.finish);
         let hold = held(hold, findings.holds);
         let write = Write { key, expected: Expected::Absent, next: Next::Put(draft), hold };
         match self.commit(write).await {

@@ -89,7 +89,7 @@ impl Registry {
                     if options.dry_run {
                         return Ok(Answer::Object(Draft::preview(&new, checked.metadata)));
                     }
-                    let draft = Draft::new(&new, checked.metadata).with_finish(checked.finish);
+                    let draft = Draft::new(&new, checked.metadata);
                     self.commit(write(Next::Put(draft))).await.map(Answer::Object)
                 }
             };

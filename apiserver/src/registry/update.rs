@@ -125,7 +125,6 @@ impl Registry {
             }
             let stored = self.to_store(place, &new).await?;
             let draft = Draft::owned(stored.as_ref().unwrap_or(&new), checked.metadata, &owners);
-            let draft = draft.with_finish(checked.finish);
             let next = if removed { Next::Remove(draft) } else { Next::Put(draft) };
             let expected = Expected::At(current.revision());
             match self.commit(Write { key: place.store_key(), expected, next, hold }).await {

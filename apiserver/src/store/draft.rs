@@ -5,9 +5,6 @@ use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value};
 
-/// Completes an object with what was decoded from it while it was checked.
-pub type Finish = Box<dyn FnOnce(Object) -> Object + Send>;
-
 /// The next state of an object; it becomes an [`Object`] once its revision is known.
 ///
 /// The JSON is written once. The revision is put into it when the store issues it, without reading it again.
@@ -17,7 +14,6 @@ pub struct Draft {
     api_version: Box<str>,
     kind: Box<str>,
     metadata: ObjectMeta,
-    finish: Option<Finish>,
 }
 
 impl Draft {
@@ -39,15 +35,7 @@ impl Draft {
             api_version: text("apiVersion"),
             kind: text("kind"),
             metadata,
-            finish: None,
         }
-    }
-
-    /// The same, completed by `finish` when the object is made.
-    #[must_use]
-    pub fn with_finish(mut self, finish: Finish) -> Self {
-        self.finish = Some(finish);
-        self
     }
 
     /// The length of its JSON, about.
@@ -61,11 +49,7 @@ impl Draft {
         let parts = [&self.before_revision, revision.as_bytes(), &self.after_revision];
         let json = Bytes::from(parts.concat());
         self.metadata.resource_version = Some(revision);
-        let object = Object::assemble(json, self.api_version, self.kind, self.metadata);
-        match self.finish {
-            Some(finish) => finish(object),
-            None => object,
-        }
+        Object::assemble(json, self.api_version, self.kind, self.metadata)
     }
 
     /// The object as it would be, for dry runs: without a revision, unless it has one in `value`.

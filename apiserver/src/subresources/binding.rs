@@ -41,7 +41,7 @@ impl Registry {
             if options.dry_run {
                 return Ok(Answer::Object(Draft::preview(&pod, checked.metadata)).into());
             }
-            let draft = Draft::new(&pod, checked.metadata).with_finish(checked.finish);
+            let draft = Draft::new(&pod, checked.metadata);
             let expected = Expected::At(current.revision());
             let write = Write { key: place.store_key(), expected, next: Next::Put(draft), hold: None };
             match self.commit(write).await {

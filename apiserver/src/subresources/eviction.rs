@@ -110,7 +110,7 @@ impl Registry {
         let version = self.served().version(&resource.group, &resource.plural, &resource.version).cloned();
         let version = version.ok_or_else(|| Status::internal("disruption budgets are not served"))?;
         let checked = version.kind().decode(spent).map_err(Status::internal)?;
-        let draft = Draft::new(spent, checked.metadata).with_finish(checked.finish);
+        let draft = Draft::new(spent, checked.metadata);
         let key = crate::store::StoreKey { collection: Collection::from(resource), key: budget.key() };
         let expected = Expected::At(budget.revision());
         match self.commit(Write { key, expected, next: Next::Put(draft), hold: None }).await {
@@ -138,7 +138,7 @@ impl Registry {
                 serde_json::from_slice(current.json()).map_err(|error| pod.unfit(&error))?;
             mark(&mut value, &event::seconds(self.clock.now()));
             let checked = pod.kind.decode(&value).map_err(|error| pod.unfit(&error))?;
-            let draft = Draft::new(&value, checked.metadata).with_finish(checked.finish);
+            let draft = Draft::new(&value, checked.metadata);
             let expected = Expected::At(current.revision());
             let write = Write { key: pod.store_key(), expected, next: Next::Put(draft), hold: None };
             match self.commit(write).await {

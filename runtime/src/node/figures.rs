@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::Node;
 use super::machine::Phase;
-use super::post::node_of;
+use super::post::is_on;
 use super::usage::{Measured, Measurement};
 
 /// What a node has and has done since its process started.
@@ -39,7 +39,7 @@ impl Node {
         let phases = [Phase::Pending, Phase::Running, Phase::Succeeded, Phase::Failed];
         let mut pods: BTreeMap<Phase, usize> = phases.into_iter().map(|phase| (phase, 0)).collect();
         let known = config.cache.snapshot(&PODS);
-        for pod in known.iter().filter(|pod| node_of(pod) == Some(&config.name)) {
+        for pod in known.iter().filter(|pod| is_on(pod, &config.name)) {
             let status = pod.typed::<Pod>().ok().and_then(|pod| pod.status.as_ref()?.phase.as_deref());
             *pods.entry(Phase::named(status.unwrap_or_default())).or_default() += 1;
         }

@@ -66,7 +66,7 @@ impl Postbox {
         let inside = Arc::new(Inside::default());
         let (collector, node_name) = (Arc::clone(&inside), node_name.to_owned());
         let pods = move |change: &Change| {
-            if change.objects().any(|object| node_of(object) == Some(&node_name)) {
+            if change.objects().any(|object| is_on(object, &node_name)) {
                 collector.put(|waiting| waiting.pods.insert(change.object().key()));
             }
         };
@@ -104,8 +104,9 @@ impl Inside {
     }
 }
 
-/// The node a pod is bound to.
-pub(super) fn node_of(object: &Object) -> Option<&str> {
-    let spec = object.typed::<Pod>().ok()?.spec.as_ref()?;
-    spec.node_name.as_deref()
+/// Whether a pod is bound to this node.
+pub(super) fn is_on(object: &Object, node_name: &str) -> bool {
+    let is_there =
+        |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some(node_name));
+    object.peek::<Pod>().is_ok_and(|pod| is_there(&pod))
 }

@@ -27,7 +27,7 @@ use tracing::debug;
 pub use dialer::NodeDialer;
 
 use super::Node;
-use super::post::node_of;
+use super::post::is_on;
 use query::Query;
 use upgrade::Aftermath;
 
@@ -115,7 +115,7 @@ impl Node {
         let config = &self.0.config;
         let mut list = Vec::from(&br#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":["#[..]);
         let pods = config.cache.snapshot(&PODS);
-        for pod in pods.iter().filter(|pod| node_of(pod) == Some(&config.name)) {
+        for pod in pods.iter().filter(|pod| is_on(pod, &config.name)) {
             if list.last() == Some(&b'}') {
                 list.push(b',');
             }

@@ -20,7 +20,7 @@ use super::upgrade::Work;
 use crate::engine::{ExecError, Size, Terminal};
 use crate::logs::LogStream;
 use crate::node::Node;
-use crate::node::post::node_of;
+use crate::node::post::is_on;
 use crate::node::presence::{Input, Reachable};
 
 const STDIN: u8 = 0;
@@ -158,7 +158,7 @@ impl Node {
     pub(super) fn uid_of(&self, namespace: &str, pod: &str) -> Result<String, Refusal> {
         let config = &self.0.config;
         let object = config.cache.get(&PODS, &Key::new(namespace, pod));
-        let object = object.filter(|object| node_of(object) == Some(&config.name));
+        let object = object.filter(|object| is_on(object, &config.name));
         let object = object.filter(|object| object.typed::<Pod>().is_ok());
         let missing = || Refusal::new(StatusCode::NOT_FOUND, "pod does not exist");
         object.map(|object| object.uid().to_owned()).ok_or_else(missing)

@@ -17,7 +17,7 @@ use super::query::Query;
 use super::{Body, Refusal, with_body};
 use crate::logs::{LogEntry, LogFile, LogFollower, LogStream};
 use crate::node::Node;
-use crate::node::post::node_of;
+use crate::node::post::is_on;
 
 /// As much is handed over at once, roughly.
 const CHUNK_BYTES: usize = 32 << 10;
@@ -67,7 +67,7 @@ impl Node {
         let Asked { namespace, pod: pod_name, container } = asked;
         let config = &self.0.config;
         let object = config.cache.get(&PODS, &Key::new(namespace, pod_name));
-        let object = object.filter(|object| node_of(object) == Some(&config.name));
+        let object = object.filter(|object| is_on(object, &config.name));
         let absent = |words| Refusal::new(StatusCode::NOT_FOUND, words);
         let object = object.ok_or_else(|| absent(format!("pod {pod_name:?} does not exist")))?;
         let pod = object.typed::<Pod>().ok();
