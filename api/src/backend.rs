@@ -1,11 +1,12 @@
 //! The door to the cluster: every read and change, from within the process or from afar, is one [`Request`] to one [`Backend`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kinds::Kinds;
 use crate::manifest::SetAgain;
@@ -33,6 +34,10 @@ pub struct User {
     pub name: String,
     /// The groups the user belongs to, such as `system:masters`.
     pub groups: Vec<String>,
+    /// Tells users of one name apart; empty if nothing does.
+    pub uid: String,
+    /// What else is known of the user, such as the pod whose token was shown.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl User {
@@ -41,7 +46,20 @@ impl User {
         Arc::new(Self {
             name: format!("system:peapod:{name}"),
             groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
+            ..Self::default()
         })
+    }
+
+    /// The user as `UserInfo`, in which reviews and webhooks name users.
+    pub fn info(&self) -> Value {
+        let mut info = json!({"username": self.name, "groups": self.groups});
+        if !self.uid.is_empty() {
+            info["uid"] = self.uid.as_str().into();
+        }
+        if !self.extra.is_empty() {
+            info["extra"] = json!(self.extra);
+        }
+        info
     }
 }
 

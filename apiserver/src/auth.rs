@@ -38,9 +38,16 @@ pub trait Authorizer: Send + Sync {
     /// The same for a path that is no resource, such as `/metrics`; `verb` is `get` or `post`.
     fn authorize_path(&self, user: &User, verb: &str, path: &str) -> Result<(), Status>;
 
-    /// Whether the user may act as another: a user, a group, or a service account.
-    fn authorize_impersonation(&self, user: &User, other: &Resource, key: &Key) -> Result<(), Status> {
-        standard::authorize_impersonation(user, other, key)
+    /// Whether the user may act as another: a user, a group, or a service account; or as one with a uid, or with a value of
+    /// an extra field, which is the `part`.
+    fn authorize_impersonation(
+        &self,
+        user: &User,
+        other: &Resource,
+        part: &str,
+        key: &Key,
+    ) -> Result<(), Status> {
+        standard::authorize_impersonation(user, other, part, key)
     }
 
     /// Everything a user may do in a namespace, as the status of a review says it.

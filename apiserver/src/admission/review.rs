@@ -33,7 +33,7 @@ pub fn request(shown: &Shown<'_>, uid: String) -> Value {
         "name": &*key.name,
         "namespace": &**namespace,
         "operation": operation.name(),
-        "userInfo": {"username": user.name, "groups": user.groups},
+        "userInfo": user.info(),
         "dryRun": attributes.is_dry_run(),
         "options": options(attributes),
     });

@@ -62,7 +62,11 @@ impl World {
         verb: Verb,
     ) -> Result<Reply, Status> {
         let namespace = if resource.namespaced { "default" } else { "" };
-        let user = Arc::new(User { name: "ann".to_owned(), groups: vec!["system:masters".to_owned()] });
+        let user = Arc::new(User {
+            name: "ann".to_owned(),
+            groups: vec!["system:masters".to_owned()],
+            ..User::default()
+        });
         let key = Key::new(namespace, name);
         self.registry.call(Request { user, resource: resource.clone(), key, subresource: part, verb }).await
     }

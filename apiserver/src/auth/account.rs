@@ -4,7 +4,8 @@ use api::backend::User;
 
 /// The user that a service account is, in the groups of all and of its namespace.
 pub fn user(namespace: &str, name: &str) -> User {
-    User { name: format!("system:serviceaccount:{namespace}:{name}"), groups: groups(namespace).to_vec() }
+    let name = format!("system:serviceaccount:{namespace}:{name}");
+    User { name, groups: groups(namespace).to_vec(), ..User::default() }
 }
 
 /// The groups of the service accounts of a namespace.

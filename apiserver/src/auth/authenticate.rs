@@ -28,7 +28,8 @@ pub struct Authenticator {
 impl Authenticator {
     /// Takes certificates that the handshake verified, and tokens if there are any.
     pub fn new(clock: Clock, store: Store, tokens: Option<Arc<Tokens>>) -> Self {
-        let anonymous = User { name: ANONYMOUS.to_owned(), groups: vec![UNAUTHENTICATED.to_owned()] };
+        let anonymous =
+            User { name: ANONYMOUS.to_owned(), groups: vec![UNAUTHENTICATED.to_owned()], ..User::default() };
         Self { clock, store, tokens, anonymous: Arc::new(anonymous) }
     }
 
@@ -111,7 +112,7 @@ mod tests {
     async fn a_certificate_is_good_until_its_end_however_long_the_connection() {
         let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
         let authenticator = Authenticator::new(clock.clone(), Store::in_memory().unwrap(), None);
-        let user = Arc::new(User { name: "jane".to_owned(), groups: Vec::new() });
+        let user = Arc::new(User { name: "jane".to_owned(), groups: Vec::new(), ..User::default() });
         let end = "2026-01-01T01:00:00Z".parse().unwrap();
         let certified = Certified { user: Arc::clone(&user), end };
         let ask = |authorization| authenticator.authenticate(Some(&certified), authorization);

@@ -23,7 +23,7 @@ impl Certified {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let (name, mut groups) = names(&certificate)?;
         groups.push(AUTHENTICATED.to_owned());
-        Some(Self { user: Arc::new(User { name, groups }), end: end_of(&certificate) })
+        Some(Self { user: Arc::new(User { name, groups, ..User::default() }), end: end_of(&certificate) })
     }
 }
 

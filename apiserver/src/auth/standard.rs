@@ -75,13 +75,19 @@ impl Authorizer for Standard {
 }
 
 /// Lets the masters act as anybody.
-pub(super) fn authorize_impersonation(user: &User, other: &Resource, key: &Key) -> Result<(), Status> {
+pub(super) fn authorize_impersonation(
+    user: &User,
+    other: &Resource,
+    part: &str,
+    key: &Key,
+) -> Result<(), Status> {
     if is_in(user, MASTERS) {
         return Ok(());
     }
     let Resource { group, plural, .. } = other;
+    let resource = if part.is_empty() { plural.to_string() } else { format!("{plural}/{part}") };
     let words = format!(
-        "User {:?} cannot impersonate resource {plural:?} in API group {group:?} {}",
+        "User {:?} cannot impersonate resource {resource:?} in API group {group:?} {}",
         user.name,
         scope(&key.namespace)
     );
@@ -89,7 +95,13 @@ pub(super) fn authorize_impersonation(user: &User, other: &Resource, key: &Key) 
 }
 
 impl Authorizer for AlwaysAllow {
-    fn authorize_impersonation(&self, _user: &User, _other: &Resource, _key: &Key) -> Result<(), Status> {
+    fn authorize_impersonation(
+        &self,
+        _user: &User,
+        _other: &Resource,
+        _part: &str,
+        _key: &Key,
+    ) -> Result<(), Status> {
         Ok(())
     }
 
@@ -168,7 +180,7 @@ mod tests {
     use super::*;
 
     fn user(name: &str, group: &str) -> User {
-        User { name: name.to_owned(), groups: vec![group.to_owned()] }
+        User { name: name.to_owned(), groups: vec![group.to_owned()], ..User::default() }
     }
 
     fn request(resource: Resource, key: Key, subresource: &'static str, verb: Verb) -> Request {

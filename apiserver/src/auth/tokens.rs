@@ -6,6 +6,7 @@
 mod claims;
 mod verified;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,7 +195,22 @@ fn user(claims: &Claims) -> Option<User> {
         return None;
     }
     user.groups.push(AUTHENTICATED.to_owned());
-    Some(user)
+    Some(User { uid: account.uid.clone(), extra: extra(claims), ..user })
+}
+
+/// What is known of a user besides: which token was shown, and with which pod it ends.
+fn extra(claims: &Claims) -> BTreeMap<String, Vec<String>> {
+    let Private { pod, node, .. } = &claims.private;
+    let of = |kind: &str, reference: &Option<Reference>| {
+        let of =
+            reference.as_ref().map(|Reference { name, uid }| [("name", name.clone()), ("uid", uid.clone())]);
+        of.into_iter().flatten().map(|(what, text)| (format!("{kind}-{what}"), text)).collect::<Vec<_>>()
+    };
+    let credential = [("credential-id".to_owned(), format!("JTI={}", claims.id))];
+    let all = credential.into_iter().chain(of("pod", pod)).chain(of("node", node));
+    all.filter(|(_, text)| !text.is_empty())
+        .map(|(key, text)| (format!("authentication.kubernetes.io/{key}"), vec![text]))
+        .collect()
 }
 
 /// Whether the object is there, is the same one, and is not long due to be gone.

@@ -77,7 +77,7 @@ fn status(
 ) -> Result<Value, Status> {
     let spec = &review["spec"];
     if *resource == SELF_SUBJECT_REVIEWS {
-        return Ok(json!({"userInfo": shown(user)}));
+        return Ok(json!({"userInfo": user.info()}));
     }
     if *resource == TOKEN_REVIEWS {
         return token(server, spec);
@@ -96,12 +96,15 @@ fn status(
         let texts = list.as_array().into_iter().flatten().filter_map(Value::as_str);
         texts.map(str::to_owned).collect::<Vec<_>>()
     };
-    let name = spec["user"].as_str().unwrap_or_default().to_owned();
-    Ok(access(server, &Arc::new(User { name, groups: texts(&spec["groups"]) }), spec))
-}
-
-fn shown(user: &User) -> Value {
-    json!({"username": user.name, "groups": user.groups})
+    let text = |field: &str| spec[field].as_str().unwrap_or_default().to_owned();
+    let extra = spec["extra"].as_object().into_iter().flatten();
+    let asked = User {
+        name: text("user"),
+        groups: texts(&spec["groups"]),
+        uid: text("uid"),
+        extra: extra.map(|(key, values)| (key.clone(), texts(values))).collect(),
+    };
+    Ok(access(server, &Arc::new(asked), spec))
 }
 
 /// Whose token it is.
@@ -118,7 +121,7 @@ fn token(server: &Server, spec: &Value) -> Result<Value, Status> {
         Some(tokens) => match tokens.review(token, &audiences, registry.store()) {
             Err(rejected) => nobody(format!("[invalid bearer token, {rejected}]")),
             Ok((user, good_for)) => {
-                json!({"authenticated": true, "user": shown(&user), "audiences": good_for})
+                json!({"authenticated": true, "user": user.info(), "audiences": good_for})
             }
         },
     })

@@ -190,7 +190,8 @@ async fn names_are_generated_and_checked() {
 #[tokio::test(start_paused = true)]
 async fn only_members_of_masters_may_do_anything() {
     let world = start().await;
-    let nobody = Arc::new(User { name: "eve".into(), groups: vec!["system:authenticated".into()] });
+    let nobody =
+        Arc::new(User { name: "eve".into(), groups: vec!["system:authenticated".into()], ..User::default() });
     let client = world.client.with_user(nobody);
     let row = async |resource: &Resource, key: Key, part, verb, words: &str| {
         let status = client.call(resource, key, part, verb).await.unwrap_err();

@@ -39,8 +39,11 @@ async fn who_asks_decides_what_is_answered() {
     let mut world = start().await;
     world.user = None;
     assert_eq!(world.get("/api").await.failure(), "401 Unauthorized Unauthorized");
-    world.user =
-        Some(Arc::new(User { name: "jane".to_owned(), groups: vec!["system:authenticated".to_owned()] }));
+    world.user = Some(Arc::new(User {
+        name: "jane".to_owned(),
+        groups: vec!["system:authenticated".to_owned()],
+        ..User::default()
+    }));
     assert_eq!(world.get("/healthz").await.text(), "ok");
     let refused = world.get("/api/v1/namespaces/default/pods").await;
     assert_eq!(
@@ -100,8 +103,11 @@ async fn who_acts_as_somebody_else_may_do_what_that_somebody_may() {
     let review = world.call("POST", reviews, &jane, "{}").await.value();
     let expected = json!({"username": "jane", "groups": ["system:authenticated"]});
     assert_eq!(review["status"]["userInfo"], expected);
-    world.user =
-        Some(Arc::new(User { name: "eve".to_owned(), groups: vec!["system:authenticated".to_owned()] }));
+    world.user = Some(Arc::new(User {
+        name: "eve".to_owned(),
+        groups: vec!["system:authenticated".to_owned()],
+        ..User::default()
+    }));
     let refused = world.call("GET", "/healthz", &jane, Body::empty()).await.failure();
     assert_eq!(
         refused,
@@ -144,8 +150,11 @@ async fn questions_about_others_are_answered_to_those_who_may_ask() {
         all["status"]["resourceRules"],
         json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}])
     );
-    world.user =
-        Some(Arc::new(User { name: "eve".to_owned(), groups: vec!["system:authenticated".to_owned()] }));
+    world.user = Some(Arc::new(User {
+        name: "eve".to_owned(),
+        groups: vec!["system:authenticated".to_owned()],
+        ..User::default()
+    }));
     let own = world.create(&rules, json!({"spec": {"namespace": "default"}})).await;
     assert_eq!(own["status"]["resourceRules"].as_array().unwrap().len(), 3);
     assert_eq!(world.call("POST", &path, &[], "{}").await.code, 403);
@@ -159,7 +168,11 @@ async fn questions_about_others_are_answered_to_those_who_may_ask() {
 #[tokio::test(start_paused = true)]
 async fn clients_can_ask_about_themselves() {
     let mut world = start().await;
-    world.user = Some(Arc::new(User { name: "jane".to_owned(), groups: vec!["system:masters".to_owned()] }));
+    world.user = Some(Arc::new(User {
+        name: "jane".to_owned(),
+        groups: vec!["system:masters".to_owned()],
+        ..User::default()
+    }));
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     let review = world
         .create(path, json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}))

@@ -413,7 +413,7 @@ async fn what_cannot_stream_is_refused_in_words() {
     row(&world, &gone, &WEBSOCKET, 500, r#"container not found ("gone")"#).await;
     row(&world, &format!("{pod}/portforward"), &WEBSOCKET, 400, r#"query parameter \"ports\" is required"#)
         .await;
-    world.user = Some(Arc::new(User { name: "jane".to_owned(), groups: Vec::new() }));
+    world.user = Some(Arc::new(User { name: "jane".to_owned(), groups: Vec::new(), ..User::default() }));
     row(&world, EXEC, &WEBSOCKET, 403, r#"cannot get resource \"pods/exec\""#).await;
 }
 
