@@ -51,7 +51,6 @@ use crate::admission::Configured;
 use crate::admission::Ledger;
 use crate::auth::Authorizer;
 use crate::auth::tokens::Tokens;
-use crate::custom::conversion::Converters;
 use crate::openapi::OpenApi;
 use crate::outgoing::Outgoing;
 use crate::resources::service::allocate::Allocator;
@@ -74,7 +73,6 @@ pub struct Registry {
     /// The same as those see it who follow every kind.
     kinds: Sender<Arc<[Kind]>>,
     openapi: Arc<OpenApi>,
-    converters: OnceLock<Arc<dyn Converters>>,
     allocator: Allocator,
     quotas: Ledger,
     configured: Configured,
@@ -104,7 +102,6 @@ impl Registry {
             kinds: Sender::new(served.kinds()),
             served: ArcSwap::from_pointee(served),
             openapi: Arc::new(OpenApi::new()),
-            converters: OnceLock::new(),
             allocator: Allocator::new(ranges),
             quotas: Ledger::default(),
             configured: Configured::default(),

@@ -114,7 +114,7 @@ async fn convert(
     let (from, to) = (find(from)?, find(to)?);
     if let Some(kind) = to.kind().custom() {
         let wanted = to.resource().api_version();
-        let converted = kind.converted(vec![value], &wanted, None).await;
+        let converted = kind.converted(vec![value], &wanted, around.outgoing).await;
         let converted = converted.map_err(|status| status.to_string())?;
         return converted.into_iter().next().ok_or_else(|| "nothing was converted".to_owned());
     }

@@ -132,22 +132,8 @@ impl Webhook {
         let body = review::document(shown, &uid).to_string().into_bytes();
         let reply =
             outgoing.post(address, trust, body, self.timeout).await.map_err(|words| failed(&words))?;
-        if !reply.code.is_success() {
-            return Err(failed(&of_code(&reply.code)));
-        }
-        review::answer(&reply.body, &uid)
-    }
-}
-
-/// What a Go client says of an answer with this code.
-fn of_code(code: &http::StatusCode) -> String {
-    match code.as_u16() {
-        404 => "the server could not find the requested resource".to_owned(),
-        403 => "forbidden".to_owned(),
-        code @ 500.. => {
-            format!("an error on the server ({code}) has prevented the request from succeeding")
-        }
-        code => format!("the server responded with the status code {code}"),
+        let body = reply.good().map_err(|words| failed(&words))?;
+        review::answer(&body, &uid)
     }
 }
 

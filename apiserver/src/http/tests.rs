@@ -62,6 +62,9 @@ async fn start_with(dialer: Option<Arc<dyn Dialer>>) -> World {
     let config = Config::in_memory(clock.clone(), 1);
     let authorizer = config.authorizer.clone();
     let registry = Apiserver::start(config, &mut tasks).await.unwrap();
+    if let Some(dialer) = &dialer {
+        registry.reach_others_through(dialer.clone());
+    }
     let mut figures = prometheus_client::registry::Registry::default();
     let metrics = Metrics::register(&mut figures);
     let (stop, stopped) = watch::channel(false);

@@ -9,25 +9,35 @@ use std::sync::Mutex;
 
 use api::Clock;
 use api::dialer::Destination;
+use axum::body::Body;
 use futures::future::BoxFuture;
 use http::Response;
 use hyper::service::service_fn;
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::auth::authority::WallTime;
 use base64::Engine;
 
-type Answer = Arc<dyn Fn(&str, serde_json::Value) -> BoxFuture<'static, (u16, String)> + Send + Sync>;
+/// Answers requests; the certificates of the client are in their extensions.
+type Handler = Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
+
+/// The certificates a client has shown.
+#[derive(Clone)]
+pub struct Shown(pub Vec<CertificateDer<'static>>);
 
 /// Servers by the addresses they are dialed at; all of them have certificates of one authority.
 pub struct Servers {
     authority: CertifiedIssuer<'static, KeyPair>,
-    by_address: BTreeMap<String, (Arc<ServerConfig>, Answer)>,
+    by_address: BTreeMap<String, (Arc<ServerConfig>, Handler)>,
+    clients: Option<Arc<RootCertStore>>,
     connections: Mutex<JoinSet<()>>,
 }
 
@@ -42,7 +52,7 @@ impl Servers {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Self { authority, by_address: BTreeMap::new(), connections: Mutex::default() }
+        Self { authority, by_address: BTreeMap::new(), clients: None, connections: Mutex::default() }
     }
 
     /// The authority's certificate, as a `caBundle`.
@@ -52,23 +62,46 @@ impl Servers {
 
     /// Adds a server with this name in its certificate, dialed as `address`.
     pub fn with(
-        mut self,
+        self,
         address: &str,
         name: &str,
         answer: impl Fn(&str, serde_json::Value) -> (u16, serde_json::Value) + Send + Sync + 'static,
     ) -> Self {
-        let answer: Answer = Arc::new(move |path, body| {
-            let (code, value) = answer(path, body);
-            Box::pin(async move { (code, value.to_string()) })
-        });
-        self.by_address.insert(address.to_owned(), (self.config(name), answer));
-        self
+        let answer = Arc::new(answer);
+        self.with_handler(address, name, move |request| {
+            let answer = answer.clone();
+            Box::pin(async move {
+                let path = request.uri().to_string();
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let (code, value) = answer(&path, serde_json::from_slice(&body).unwrap_or_default());
+                let mut response = Response::new(Body::from(value.to_string()));
+                *response.status_mut() = StatusCode::from_u16(code).unwrap();
+                response
+            })
+        })
     }
 
     /// Adds a server that never answers.
-    pub fn with_silent(mut self, address: &str, name: &str) -> Self {
-        let answer: Answer = Arc::new(|_, _| Box::pin(std::future::pending()));
-        self.by_address.insert(address.to_owned(), (self.config(name), answer));
+    pub fn with_silent(self, address: &str, name: &str) -> Self {
+        self.with_handler(address, name, |_| Box::pin(std::future::pending()))
+    }
+
+    /// Adds a server that answers whole requests.
+    pub fn with_handler(
+        mut self,
+        address: &str,
+        name: &str,
+        handler: impl Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync + 'static,
+    ) -> Self {
+        self.by_address.insert(address.to_owned(), (self.config(name), Arc::new(handler)));
+        self
+    }
+
+    /// Servers that are added from now on ask clients for a certificate of this authority.
+    pub fn asking_for(mut self, ca_pem: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+        self.clients = Some(Arc::new(roots));
         self
     }
 
@@ -77,14 +110,20 @@ impl Servers {
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.authority).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_details(provider.clone(), Arc::new(WallTime(clock())))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            );
+            .unwrap();
+        let config = match &self.clients {
+            None => config.with_no_client_auth(),
+            Some(roots) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider);
+                config.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let config = config.with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        );
         Arc::new(config.unwrap())
     }
 }
@@ -96,7 +135,7 @@ impl Dialer for Servers {
             Destination::Outside(host, port) => format!("{host}:{port}"),
             Destination::Node(node) => node.clone(),
         };
-        let Some((config, answer)) = self.by_address.get(&address).cloned() else {
+        let Some((config, handler)) = self.by_address.get(&address).cloned() else {
             return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) });
         };
         let (ours, theirs) = tokio::io::duplex(64 << 10);
@@ -104,19 +143,15 @@ impl Dialer for Servers {
             let Ok(stream) = TlsAcceptor::from(config).accept(theirs).await else {
                 return;
             };
-            let service = service_fn(move |request: Request<Incoming>| {
-                let answer = answer.clone();
-                async move {
-                    let path = request.uri().to_string();
-                    let body = request.into_body().collect().await.unwrap().to_bytes();
-                    let (code, text) = answer(&path, serde_json::from_slice(&body).unwrap_or_default()).await;
-                    let mut response = Response::new(Full::new(Bytes::from(text)));
-                    *response.status_mut() = StatusCode::from_u16(code).unwrap();
-                    Ok::<_, Infallible>(response)
-                }
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let shown = Shown(shown.iter().map(|certificate| certificate.clone().into_owned()).collect());
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(shown.clone());
+                let answer = handler(request);
+                async move { Ok::<_, Infallible>(answer.await) }
             });
             let http = hyper::server::conn::http1::Builder::new();
-            drop(http.serve_connection(TokioIo::new(stream), service).await);
+            drop(http.serve_connection(TokioIo::new(stream), service).with_upgrades().await);
         });
         Box::pin(async move { Ok(Box::new(ours) as Box<dyn Connection>) })
     }

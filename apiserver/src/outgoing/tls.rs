@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use api::Clock;
+use api::dialer::Connection;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,7 +12,9 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_rustls::TlsConnector;
 
+use super::{Secured, words};
 use crate::auth::authority::WallTime;
 
 /// Whose certificates are trusted.
@@ -56,7 +59,7 @@ impl Trust {
         self
     }
 
-    pub(super) fn config(&self, clock: &Clock) -> Result<Arc<ClientConfig>, String> {
+    fn config(&self, clock: &Clock) -> Result<Arc<ClientConfig>, String> {
         self.config.get_or_init(|| self.build(clock).map(Arc::new)).clone()
     }
 
@@ -101,9 +104,17 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// The name in the handshake.
-pub fn name(host: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(host.to_owned()).map_err(|_| format!("tls: {host:?} cannot be the name of a server"))
+/// Secures a connection to the server of this name; an error is in the words of a Go client.
+pub async fn secure(
+    connection: Box<dyn Connection>,
+    host: &str,
+    trust: &Trust,
+    clock: &Clock,
+) -> Result<Secured, String> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| format!("tls: {host:?} cannot be the name of a server"))?;
+    let connector = TlsConnector::from(trust.config(clock)?);
+    connector.connect(name, connection).await.map_err(|error| words::handshake(&error))
 }
 
 /// Believes everybody; `insecureSkipTLSVerify` asks for that.

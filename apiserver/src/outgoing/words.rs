@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
+use http::StatusCode;
 use rustls::CertificateError;
 
 use super::address::Place;
@@ -55,5 +56,17 @@ pub fn http(error: &hyper::Error) -> String {
     match error.source() {
         Some(source) => source.to_string(),
         None => error.to_string(),
+    }
+}
+
+/// The answer is no success.
+pub fn code(code: StatusCode) -> String {
+    match code.as_u16() {
+        404 => "the server could not find the requested resource".to_owned(),
+        403 => "forbidden".to_owned(),
+        code @ 500.. => {
+            format!("an error on the server ({code}) has prevented the request from succeeding")
+        }
+        code => format!("the server responded with the status code {code}"),
     }
 }

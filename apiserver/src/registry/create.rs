@@ -76,8 +76,7 @@ impl Registry {
             let object = Draft::preview_owned(&value, checked.metadata, &owners);
             return Ok(Reply { answer: Answer::Object(object), warnings });
         }
-        let stored = self.to_store(place, &value).await?;
-        let draft = Draft::owned(stored.as_ref().unwrap_or(&value), checked.metadata, &owners);
+        let draft = self.to_store(place, &value, checked.metadata, &owners).await?;
         let hold = held(hold, findings.holds);
         let write = Write { key, expected: Expected::Absent, next: Next::Put(draft), hold };
         match self.commit(write).await {

@@ -7,14 +7,15 @@ use api::resource::NAMESPACES;
 use api::watch::{WatchEvent, WatchStream};
 use api::{Key, Object, Status};
 use futures::{StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::{Place, Registry};
-use crate::custom::conversion::Converters;
 use crate::custom::kind::CustomKind;
 use crate::openapi::OpenApi;
+use crate::outgoing::Outgoing;
 use crate::served::{KindHandle, Served, Version};
-use crate::store::Collection;
+use crate::store::{Collection, Draft};
 
 impl Registry {
     /// From now on these custom kinds are served.
@@ -32,11 +33,6 @@ impl Registry {
     /// The OpenAPI documents of everything that is served.
     pub fn openapi(&self) -> &Arc<OpenApi> {
         &self.openapi
-    }
-
-    /// Lets webhooks convert the objects of custom kinds; the first caller counts.
-    pub fn set_converters(&self, converters: Arc<dyn Converters>) {
-        let _ = self.converters.set(converters);
     }
 
     /// Deletes every object of a custom kind, whether it is served or not.
@@ -87,17 +83,25 @@ impl Registry {
     /// An object as it is stored, in the version that was asked for.
     pub(super) async fn in_version(&self, place: &Place, object: Object) -> Result<Object, Status> {
         match place.kind.custom() {
-            Some(kind) => one(kind, object, self.converters().as_deref()).await,
+            Some(kind) => one(kind, object, self.outgoing()).await,
             None => Ok(object),
         }
     }
 
-    /// A tree in the version that was asked for, as it is to be stored; none if it is that already.
-    pub(super) async fn to_store(&self, place: &Place, value: &Value) -> Result<Option<Value>, Status> {
-        match place.kind.custom().filter(|kind| kind.family.storage != kind.resource.version) {
-            Some(kind) => kind.take_in(value, self.converters().as_deref()).await.map(Some),
-            None => Ok(None),
+    /// A tree in the version that was asked for, as it is to be stored.
+    pub(super) async fn to_store(
+        &self,
+        place: &Place,
+        value: &Value,
+        metadata: ObjectMeta,
+        owners: &str,
+    ) -> Result<Draft, Status> {
+        if let Some(kind) = place.kind.custom()
+            && let Some((converted, metadata)) = kind.take_in(value, self.outgoing()).await?
+        {
+            return Ok(Draft::owned(&converted, metadata, owners));
         }
+        Ok(Draft::owned(value, metadata, owners))
     }
 
     /// An answer in the version that was asked for.
@@ -107,43 +111,31 @@ impl Registry {
         };
         let Reply { answer, mut warnings } = reply;
         warnings.extend(kind.warning.clone());
-        let converters = self.converters();
+        let outgoing = self.outgoing();
         let is_whole = place.part != "scale";
         let answer = match answer {
-            Answer::Object(object) if is_whole => {
-                Answer::Object(one(kind, object, converters.as_deref()).await?)
-            }
-            Answer::Deleted(object) if is_whole => {
-                Answer::Deleted(one(kind, object, converters.as_deref()).await?)
-            }
+            Answer::Object(object) if is_whole => Answer::Object(one(kind, object, outgoing).await?),
+            Answer::Deleted(object) if is_whole => Answer::Deleted(one(kind, object, outgoing).await?),
             Answer::List(mut list) => {
-                list.items = kind.bring_out(list.items, converters.as_deref()).await?;
+                list.items = kind.bring_out(list.items, outgoing).await?;
                 Answer::List(list)
             }
-            Answer::Watch(events) => Answer::Watch(watch(place.kind.clone(), events, converters)),
+            Answer::Watch(events) => Answer::Watch(watch(place.kind.clone(), events, outgoing.cloned())),
             other => other,
         };
         Ok(Reply { answer, warnings })
     }
-
-    fn converters(&self) -> Option<Arc<dyn Converters>> {
-        self.converters.get().cloned()
-    }
 }
 
-async fn one(
-    kind: &CustomKind,
-    object: Object,
-    converters: Option<&dyn Converters>,
-) -> Result<Object, Status> {
-    let shown = kind.bring_out(vec![object], converters).await?;
+async fn one(kind: &CustomKind, object: Object, outgoing: Option<&Outgoing>) -> Result<Object, Status> {
+    let shown = kind.bring_out(vec![object], outgoing).await?;
     shown.into_iter().next().ok_or_else(|| Status::internal("an object was lost while it was converted"))
 }
 
 /// The events with their objects in the version that was asked for. Ends when the definition changes: then other rules
 /// hold, and who watches begins anew. What happened until then is told before, so that nobody misses how the last objects of a
 /// kind went with it.
-fn watch(kind: KindHandle, events: WatchStream, converters: Option<Arc<dyn Converters>>) -> WatchStream {
+fn watch(kind: KindHandle, events: WatchStream, outgoing: Option<Outgoing>) -> WatchStream {
     let retired = kind.custom().map(|kind| kind.family.retired.subscribe());
     let ended = async move {
         match retired {
@@ -152,16 +144,16 @@ fn watch(kind: KindHandle, events: WatchStream, converters: Option<Arc<dyn Conve
         }
     };
     let shown = events.then(move |event| {
-        let (kind, converters) = (kind.clone(), converters.clone());
+        let (kind, outgoing) = (kind.clone(), outgoing.clone());
         async move {
             let Some(kind) = kind.custom() else {
                 return event;
             };
-            let converters = converters.as_deref();
+            let outgoing = outgoing.as_ref();
             let shown = match event {
-                WatchEvent::Added(object) => one(kind, object, converters).await.map(WatchEvent::Added),
-                WatchEvent::Modified(object) => one(kind, object, converters).await.map(WatchEvent::Modified),
-                WatchEvent::Deleted(object) => one(kind, object, converters).await.map(WatchEvent::Deleted),
+                WatchEvent::Added(object) => one(kind, object, outgoing).await.map(WatchEvent::Added),
+                WatchEvent::Modified(object) => one(kind, object, outgoing).await.map(WatchEvent::Modified),
+                WatchEvent::Deleted(object) => one(kind, object, outgoing).await.map(WatchEvent::Deleted),
                 other => Ok(other),
             };
             shown.unwrap_or_else(WatchEvent::Error)

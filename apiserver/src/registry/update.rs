@@ -123,8 +123,7 @@ impl Registry {
                 let object = Draft::preview_owned(&new, checked.metadata, &owners);
                 return Ok(Reply { answer: shown(place, object)?, warnings });
             }
-            let stored = self.to_store(place, &new).await?;
-            let draft = Draft::owned(stored.as_ref().unwrap_or(&new), checked.metadata, &owners);
+            let draft = self.to_store(place, &new, checked.metadata, &owners).await?;
             let next = if removed { Next::Remove(draft) } else { Next::Put(draft) };
             let expected = Expected::At(current.revision());
             match self.commit(Write { key: place.store_key(), expected, next, hold }).await {

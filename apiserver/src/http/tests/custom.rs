@@ -1,5 +1,6 @@
 //! Custom kinds as clients see them: declared, used, changed, deleted.
 
+mod conversion;
 mod versions;
 
 use serde_json::{Value, json};

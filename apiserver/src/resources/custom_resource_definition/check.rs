@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::field::FieldError;
+use k8s_openapi::api::admissionregistration::v1::ServiceReference;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionNames,
     CustomResourceDefinitionSpec, CustomResourceDefinitionVersion,
@@ -10,9 +11,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use serde_json::Value;
 
 use super::{default, schema, structural};
+use crate::custom::conversion::REVIEW_VERSIONS;
 use crate::custom::json_path::JsonPath;
 use crate::names::{Form, IMMUTABLE};
 use crate::path::Path;
+use crate::resources::webhook_configuration::check_client;
 
 /// Groups that belong to Kubernetes, in which others need its approval.
 const PROTECTED: [&str; 2] = ["k8s.io", "kubernetes.io"];
@@ -276,19 +279,21 @@ fn conversion(conversion: &CustomResourceConversion, errors: &mut Vec<FieldError
             errors.push(FieldError::required("spec.conversion.webhookClientConfig", words));
         }
         ("Webhook", Some(webhook)) => {
-            let known = |version: &String| version == "v1";
+            let known = |version: &String| REVIEW_VERSIONS.contains(&version.as_str());
             if !webhook.conversion_review_versions.iter().any(known) {
                 let value = Value::from(webhook.conversion_review_versions.clone());
-                let words = "must include at least one of v1";
+                let words = format!("must include at least one of {}", REVIEW_VERSIONS.join(", "));
                 errors.push(FieldError::invalid("spec.conversion.conversionReviewVersions", value, words));
             }
-            let config = webhook.client_config.as_ref();
-            let (url, service) =
-                config.map_or((None, None), |config| (config.url.as_ref(), config.service.as_ref()));
-            if url.is_some() == service.is_some() {
-                let words = "exactly one of url or service is required";
-                errors.push(FieldError::required("spec.conversion.webhookClientConfig", words));
-            }
+            let config = webhook.client_config.clone().unwrap_or_default();
+            let service = config.service.map(|service| ServiceReference {
+                name: service.name,
+                namespace: service.namespace,
+                path: service.path,
+                port: service.port,
+            });
+            let path = Path::new("spec.conversion.webhookClientConfig");
+            check_client(config.url.as_deref(), service.as_ref(), &path, errors);
         }
         ("None", None) => {}
         ("None", Some(_)) => {
