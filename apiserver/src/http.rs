@@ -25,6 +25,7 @@ mod metrics;
 mod node;
 mod options;
 mod other;
+mod passing;
 mod path;
 mod permission;
 mod proxy;
@@ -342,9 +343,9 @@ impl Call {
 impl Call {
     /// Joins the client with something in the cluster.
     async fn connect(self, server: &Server, user: Arc<User>, found: Found) -> Result<Response, Status> {
-        let Self { method, path, query, raw_query, headers, body, upgrade, .. } = self;
+        let Self { method, path, query, raw_query, headers, body, upgrade, until, .. } = self;
         let (part, about) = (found.part(), found.about());
-        let asked = Asked { user, key: found.key.clone(), about, headers: &headers, upgrade };
+        let asked = Asked { user, key: found.key.clone(), about, headers: &headers, upgrade, until };
         match part {
             "log" => log::answer(server, &query, asked).await,
             "portforward" => forward::answer(server, &query, asked).await,

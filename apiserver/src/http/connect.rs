@@ -17,6 +17,7 @@ use tokio::select;
 use super::metrics::About;
 use super::node::Relay;
 use super::{Server, reply};
+use crate::auth::Until;
 use crate::stream::negotiate::{NothingKnown, Offer};
 use crate::stream::upgrade::Upgradable;
 
@@ -30,6 +31,8 @@ pub(super) struct Asked<'r> {
     pub about: About,
     pub headers: &'r HeaderMap,
     pub upgrade: Option<Upgradable>,
+    /// When the client is no longer who it said it is.
+    pub until: Option<Until>,
 }
 
 impl Asked<'_> {

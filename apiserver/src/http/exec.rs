@@ -73,14 +73,14 @@ pub(super) async fn answer(
     };
     let mut response = switching(&offer, agreed.name);
     reply::warn(response.headers_mut(), &warnings);
-    let (running, stopping) = (server.api.metrics.long_running(&asked.about), server.stopping());
+    let (running, end) = (server.api.metrics.long_running(&asked.about), server.end(asked.until));
     let clock = server.api.clock.clone();
     upgrade.begin(clock.clone(), move |client| async move {
         let _running = running;
         let session = Session { options, clock, far };
         select! {
             biased;
-            () = stopping => {}
+            () = end => {}
             () = session.run(client, agreed.spoken) => {}
         }
     });

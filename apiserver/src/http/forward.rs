@@ -70,12 +70,12 @@ pub(super) async fn answer(server: &Server, query: &Query, mut asked: Asked<'_>)
     let way = ToPod { dialer, node, key: asked.key.clone(), clock: clock.clone() };
     let mut response = switching(&offer, agreed.name);
     reply::warn(response.headers_mut(), &warnings);
-    let (running, stopping) = (server.api.metrics.long_running(&asked.about), server.stopping());
+    let (running, end) = (server.api.metrics.long_running(&asked.about), server.end(asked.until));
     upgrade.begin(clock, move |client| async move {
         let _running = running;
         select! {
             biased;
-            () = stopping => {}
+            () = end => {}
             () = way.serve(client, agreed.spoken, &ports) => {}
         }
     });

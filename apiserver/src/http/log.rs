@@ -37,7 +37,7 @@ pub(super) async fn answer(server: &Server, query: &Query, mut asked: Asked<'_>)
     let path =
         format!("/containerLogs/{}/{}/{}?{parameters}", encode(namespace), encode(name), encode(&container));
     let follows = query.is_on("follow");
-    let asking = node::get(dialer, &node, &path, Box::pin(server.stopping()));
+    let asking = node::get(dialer, &node, &path, server.end(asked.until));
     // It begins at once; only following it takes its time.
     let response = in_time(server, LONGEST_REQUEST, asking).await?;
     let (parts, body) = response.into_parts();

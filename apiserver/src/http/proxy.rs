@@ -1,39 +1,21 @@
 //! Requests passed on: `pods/NAME/proxy`, `services/NAME/proxy` and `nodes/NAME/proxy`.
 
 mod target;
-mod tls;
 
+use api::dialer::Connection;
 use api::status::Reason;
 use api::{Resource, Status};
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{
-    CONNECTION, HOST, HeaderName, HeaderValue, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{HOST, HeaderName, HeaderValue, LOCATION, UPGRADE};
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::BodyExt;
 use serde_json::json;
-use tokio::select;
 
 use super::connect::Asked;
-use super::metrics::Running;
-use super::node::{self, Relay};
+use super::passing::{self, Going};
 use super::{LONGEST_REQUEST, Server, in_time, reply};
-use crate::stream::upgrade::Upgradable;
+use crate::outgoing::{Trust, secure};
 use target::Target;
-
-/// Headers that concern one connection, not the request.
-const OF_CONNECTION: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 /// What is passed on.
 pub(super) struct Passed<'r> {
@@ -49,7 +31,7 @@ pub(super) struct Passed<'r> {
 /// Answers `proxy`.
 pub(super) async fn answer(
     server: &Server,
-    mut passed: Passed<'_>,
+    passed: Passed<'_>,
     asked: Asked<'_>,
 ) -> Result<Response, Status> {
     let (prefix, rest) = split(passed.path, passed.resource.namespaced);
@@ -63,36 +45,32 @@ pub(super) async fn answer(
     );
     let warnings = admitted.await?;
     let target = target::find(server, passed.resource, &asked.key).await?;
-    let is_upgrade = asked.headers.contains_key(UPGRADE) && asked.upgrade.is_some();
-    if rest.is_empty() && !is_upgrade {
+    let upgrade = asked.upgrade.filter(|_| asked.headers.contains_key(UPGRADE));
+    if rest.is_empty() && upgrade.is_none() {
         return Ok(moved(passed.path, passed.query));
     }
     let running = server.api.metrics.long_running(&asked.about);
-    let body = std::mem::take(&mut passed.body);
-    let request = request(&passed, rest, &target, asked.headers, is_upgrade)?.map(|()| body);
-    let unreached = |error: std::io::Error| {
-        let words = format!("error trying to reach service: {error}");
-        Status::new(Reason::ServiceUnavailable, words)
+    let request = request(passed, rest, &target, asked.headers, upgrade.is_some())?;
+    let unreached = |words: String| {
+        Status::new(Reason::ServiceUnavailable, format!("error trying to reach service: {words}"))
     };
-    let dialer = server.dialer()?;
+    let (dialer, clock) = (server.dialer()?, &server.api.clock);
     let connection = in_time(server, LONGEST_REQUEST, async {
-        let connection = dialer.dial(&target.destination).await.map_err(unreached)?;
-        match &target.tls {
-            true => tls::wrap(connection, &server.api.clock).await.map_err(unreached),
+        let dialed = dialer.dial(&target.destination).await;
+        let connection = dialed.map_err(|error| unreached(error.to_string()))?;
+        match target.tls {
+            // As in Kubernetes nobody vouches for it: pods have certificates of their own making.
+            true => {
+                let secured =
+                    secure(connection, "pod", &Trust::anything(), clock).await.map_err(unreached)?;
+                Ok(Box::new(secured) as Box<dyn Connection>)
+            }
             false => Ok(connection),
         }
     });
-    let answered = node::send(connection.await?, request, Box::pin(server.stopping())).await;
-    let answered = answered.map_err(unreached)?;
-    let mut response = match (answered.status(), asked.upgrade) {
-        (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) if is_upgrade => {
-            switch(server, answered, upgrade, running).await.map_err(unreached)?
-        }
-        (StatusCode::SWITCHING_PROTOCOLS, _) => {
-            return Err(unreached(std::io::Error::other("it switched protocols without being asked")));
-        }
-        _ => plain(answered, running),
-    };
+    let going = Going { upgrade, until: asked.until, running };
+    let passed = passing::pass(server, connection.await?, request, going).await;
+    let mut response = passed.map_err(|error| unreached(error.to_string()))?;
     bring_home(response.headers_mut(), &target.host, prefix);
     reply::warn(response.headers_mut(), &warnings);
     Ok(response)
@@ -125,71 +103,27 @@ fn moved(path: &str, query: Option<&str>) -> Response {
 
 /// The request as the target gets it. The front has taken the client's secret out of it.
 fn request(
-    passed: &Passed<'_>,
+    passed: Passed<'_>,
     rest: &str,
     target: &Target,
     headers: &HeaderMap,
-    is_upgrade: bool,
-) -> Result<Request<()>, Status> {
+    upgrades: bool,
+) -> Result<Request<Body>, Status> {
     let query = passed.query.map(|query| format!("?{query}")).unwrap_or_default();
     let rest = if rest.is_empty() { "/" } else { rest };
-    let mut builder = Request::builder().method(passed.method.clone()).uri(format!("{rest}{query}"));
+    let mut builder = Request::builder().method(passed.method).uri(format!("{rest}{query}"));
     if let Some(sent) = builder.headers_mut() {
-        *sent = headers.clone();
-        OF_CONNECTION.iter().for_each(|name| drop(sent.remove(name)));
-        sent.remove("x-forwarded-for");
-        if is_upgrade && let Some(protocol) = headers.get(UPGRADE) {
-            sent.insert(UPGRADE, protocol.clone());
-            sent.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        }
-        let host = headers.get(HOST).cloned();
+        *sent = passing::headers(headers, upgrades, &target.host)?;
         let forwarded = [
-            ("x-forwarded-host", host),
+            ("x-forwarded-host", headers.get(HOST).cloned()),
             ("x-forwarded-uri", HeaderValue::try_from(passed.path).ok()),
             ("x-forwarded-proto", Some(HeaderValue::from_static("https"))),
         ];
         for (name, value) in forwarded {
             sent.extend(value.map(|value| (HeaderName::from_static(name), value)));
         }
-        sent.insert(HOST, HeaderValue::try_from(target.host.as_str()).map_err(Status::internal)?);
     }
-    builder.body(()).map_err(Status::internal)
-}
-
-/// An answer with its body, counted while it goes on.
-fn plain(answered: http::Response<Relay>, running: Running) -> Response {
-    let mut response = answered.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _ = &running;
-            frame
-        }))
-    });
-    OF_CONNECTION.iter().for_each(|name| drop(response.headers_mut().remove(name)));
-    response
-}
-
-/// Joins the two connections under an answer that switches protocols.
-async fn switch(
-    server: &Server,
-    answered: http::Response<Relay>,
-    upgrade: Upgradable,
-    running: Running,
-) -> std::io::Result<Response> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = answered.status();
-    *response.headers_mut() = answered.headers().clone();
-    let mut far = node::upgraded(answered).await?;
-    let stopping = server.stopping();
-    upgrade.begin(server.api.clock.clone(), move |mut near| async move {
-        let _running = running;
-        select! {
-            biased;
-            () = stopping => {}
-            // However it ends, it is over.
-            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-        }
-    });
-    Ok(response)
+    builder.body(passed.body).map_err(Status::internal)
 }
 
 /// Makes an answer that sends the client elsewhere at the same server lead through the proxy again.

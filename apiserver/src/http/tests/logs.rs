@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use super::*;
 use api::dialer::{Connection, Destination};
 use futures::future::BoxFuture;
+use futures::{StreamExt, stream};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -48,6 +49,10 @@ fn as_node(path: &str) -> Response {
         response
     };
     match path {
+        path if path.contains("/endless") => {
+            let line = stream::once(async { Ok::<_, Infallible>("line\n") });
+            Response::new(Body::from_stream(line.chain(stream::pending())))
+        }
         "/stats/summary" => answer(200, summary().to_string()),
         path if path.contains("/waiting") => {
             answer(400, r#"container "waiting" in pod "p" is waiting to start: ContainerCreating"#.to_owned())
@@ -107,6 +112,18 @@ async fn logs_are_relayed_from_the_node_of_the_pod() {
     assert_eq!((nowhere.code, nowhere.bytes.len()), (200, 0));
     let far = world.get(&log("far", "container=c")).await.failure();
     assert_eq!(far, r#"500 InternalError Internal error occurred: ask node "gone": no node gone"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_is_followed_for_as_long_as_the_client_is_who_it_said() {
+    let (mut world, _) = world().await;
+    let containers = json!([{"name": "endless", "image": "i"}]);
+    let pod = json!({"metadata": {"name": "q"}, "spec": {"nodeName": "n", "containers": containers}});
+    world.create("/api/v1/namespaces/default/pods", pod).await;
+    let end = "2026-01-01T00:10:00Z".parse().unwrap();
+    world.until = Some(Until(end));
+    let log = world.get("/api/v1/namespaces/default/pods/q/log?follow=true").await;
+    assert_eq!((log.text().as_str(), world.clock.now()), ("line\n", end));
 }
 
 #[tokio::test(start_paused = true)]

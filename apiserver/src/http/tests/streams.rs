@@ -94,22 +94,16 @@ async fn world() -> World {
 }
 
 /// A connection to the server, which it serves until the client is gone.
-fn connect(world: &World) -> (DuplexStream, impl Future<Output = ()>) {
+pub(super) fn connect(world: &World) -> (DuplexStream, impl Future<Output = ()>) {
     let (near, far) = tokio::io::duplex(4096);
-    let (router, user) = (world.service.clone(), world.user.clone());
+    let (router, user, until) = (world.service.clone(), world.user.clone(), world.until);
     let serving = async move {
         let aftermath = Aftermath::default();
         let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(aftermath.clone());
-            request.extensions_mut().extend(
-                user.clone()
-                    .map(|user| {
-                        let mut extensions = http::Extensions::new();
-                        extensions.insert(user);
-                        extensions
-                    })
-                    .unwrap_or_default(),
-            );
+            let extensions = request.extensions_mut();
+            extensions.insert(aftermath.clone());
+            user.clone().map(|user| extensions.insert(user));
+            until.map(|until| extensions.insert(until));
             router.call(request.map(Body::new))
         });
         let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(far), service);
@@ -122,7 +116,7 @@ fn connect(world: &World) -> (DuplexStream, impl Future<Output = ()>) {
     (near, serving)
 }
 
-const WEBSOCKET: [(&str, &str); 4] = [
+pub(super) const WEBSOCKET: [(&str, &str); 4] = [
     ("connection", "Upgrade"),
     ("upgrade", "websocket"),
     ("sec-websocket-version", "13"),
@@ -132,7 +126,7 @@ const WEBSOCKET: [(&str, &str); 4] = [
 const SPDY: [(&str, &str); 2] = [("connection", "Upgrade"), ("upgrade", "SPDY/3.1")];
 
 /// Asks for an upgrade and gives the answer; the connection behind it if there is one.
-async fn upgrade(
+pub(super) async fn upgrade(
     io: DuplexStream,
     method: &str,
     path: &str,
@@ -452,6 +446,23 @@ async fn a_stop_of_the_server_ends_streams() {
         stream.read_to_end(&mut Vec::new()).await.unwrap();
     };
     tokio::join!(serving, client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_what_a_client_showed_ends_streams() {
+    let end = "2026-01-01T00:10:00Z".parse().unwrap();
+    for path in [EXEC, "/api/v1/namespaces/default/pods/p/portforward?ports=80"] {
+        let mut world = world().await;
+        world.until = Some(Until(end));
+        let (io, serving) = connect(&world);
+        let client = async {
+            let (code, _, stream) = upgrade(io, "GET", path, &WEBSOCKET).await;
+            assert_eq!(code, StatusCode::SWITCHING_PROTOCOLS, "{path}");
+            stream.unwrap().read_to_end(&mut Vec::new()).await.unwrap();
+            assert_eq!(world.clock.now(), end, "{path}");
+        };
+        tokio::join!(serving, client);
+    }
 }
 
 #[tokio::test(start_paused = true)]
