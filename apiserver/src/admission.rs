@@ -250,8 +250,8 @@ const LAST: &[Plugin] = &[
         operations: &[Operation::Create],
         mutate: None,
         validate: Some(|_, attributes, findings| {
-            if let (Some(object), "") = (&attributes.object, attributes.subresource) {
-                findings.warnings.extend(unattended::warning(attributes.resource, object));
+            if attributes.subresource.is_empty() {
+                findings.warnings.extend(unattended::warning(attributes.resource));
             }
             Ok(())
         }),

@@ -6,6 +6,7 @@
 //! router, and stands in the extensions of the request.
 
 mod accept;
+mod aggregated;
 mod backup;
 mod bindings;
 mod body;
@@ -136,7 +137,7 @@ struct Server {
 impl Server {
     /// The discovery documents of what is served now.
     fn documents(&self) -> Arc<discovery::Documents> {
-        self.documents.of(&self.api.registry.served())
+        self.documents.of(&self.api.registry.served(), &self.api.registry.remotes())
     }
 
     fn dialer(&self) -> Result<&dyn Dialer, Status> {
@@ -276,11 +277,15 @@ impl Call {
         let asked = self.query.timeout();
         let limit = *asked.as_ref().unwrap_or(&None);
         let limit = limit.filter(|limit| !limit.is_zero()).unwrap_or(LONGEST_REQUEST).min(LONGEST_REQUEST);
-        let target = path::parse(&self.path);
+        let remote = aggregated::find(server, &self.path);
+        let target = if remote.is_some() { path::parse_short(&self.path) } else { path::parse(&self.path) };
         let (method, query) = (&self.method, &self.query);
         let request = turn::Request { user: &user, method, target: &target, query, limit };
         // Held until the answer is there; what is sent then depends on the client.
         let _permit = turn::wait(server, &request, &mut notes.flow).await?;
+        if let Some(remote) = remote {
+            return aggregated::answer(server, &remote, &user, &target, self, notes).await;
+        }
         let address = match target {
             Target::Other(segments) => {
                 let _running = server.api.metrics.running(false);

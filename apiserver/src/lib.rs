@@ -1,11 +1,13 @@
 //! The API server: the store, and everything that happens to an object on its way in and out of it.
 
 pub mod admission;
+pub mod aggregation;
 pub mod auth;
 pub mod builtin;
 pub mod cel;
 pub mod cells;
 pub mod codec;
+mod condition;
 pub mod custom;
 pub mod discovery;
 mod expiry;

@@ -222,6 +222,19 @@ impl Document {
         let json = Bytes::from(content.to_string());
         Arc::new(Self { hash: hash(&json), json })
     }
+
+    /// The index with documents of other servers, in the place of ours of the same path.
+    pub fn with(self: Arc<Self>, others: impl Iterator<Item = (String, String)>) -> Arc<Self> {
+        let mut others = others.peekable();
+        if others.peek().is_none() {
+            return self;
+        }
+        let mut index: Value = serde_json::from_slice(&self.json).unwrap_or_default();
+        for (path, url) in others {
+            index["paths"][path] = json!({"serverRelativeURL": url});
+        }
+        Self::new(&index)
+    }
 }
 
 /// Every built-in kind in every version.

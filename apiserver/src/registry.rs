@@ -33,7 +33,7 @@ pub(crate) mod update;
 mod watch;
 
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use api::backend::{Answer, Backend, Reply, Request, User, Verb};
 use api::kinds::{Kind, Kinds};
@@ -43,12 +43,14 @@ use api::{Clock, Object, Resource, Status};
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use serde_json::Value;
+use tokio::sync::SetOnce;
 use tokio::sync::watch::Sender;
 
 pub(crate) use identity::Identity;
 
 use crate::admission::Configured;
 use crate::admission::Ledger;
+use crate::aggregation::Remotes;
 use crate::auth::Authorizer;
 use crate::auth::tokens::Tokens;
 use crate::openapi::OpenApi;
@@ -76,7 +78,8 @@ pub struct Registry {
     allocator: Allocator,
     quotas: Ledger,
     configured: Configured,
-    outgoing: OnceLock<Outgoing>,
+    outgoing: SetOnce<Outgoing>,
+    remotes: ArcSwap<Remotes>,
     /// None if the server has no keys to sign tokens with.
     pub(crate) tokens: Option<Arc<Tokens>>,
 }
@@ -105,7 +108,8 @@ impl Registry {
             allocator: Allocator::new(ranges),
             quotas: Ledger::default(),
             configured: Configured::default(),
-            outgoing: OnceLock::new(),
+            outgoing: SetOnce::new(),
+            remotes: ArcSwap::default(),
             tokens,
         }
     }

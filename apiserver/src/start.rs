@@ -11,6 +11,8 @@ use std::sync::Arc;
 use api::{Clock, Status};
 use tokio::task::JoinSet;
 
+use crate::aggregation;
+use crate::auth::authority::FrontProxy;
 use crate::auth::tokens::Tokens;
 use crate::auth::{Authorizer, Standard};
 use crate::custom::keeper::Keeper;
@@ -18,8 +20,6 @@ use crate::expiry;
 use crate::registry::Registry;
 use crate::resources::service::ranges::{AddressRange, Ranges};
 use crate::store::{self, Store, StoreError};
-
-use published::Published;
 
 /// Where objects are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Config {
     pub authorizer: Arc<dyn Authorizer>,
     /// Signs the tokens of service accounts; without, there are none.
     pub tokens: Option<Arc<Tokens>>,
+    /// Who this server is to the servers of other API groups; they are also told so in the cluster.
+    pub front_proxy: Option<Arc<FrontProxy>>,
     /// Where pods reach this server, published as the service `kubernetes`; none if it is not served.
     pub advertise: Option<SocketAddrV4>,
 }
@@ -62,6 +64,7 @@ impl Config {
             node_ports: 30_000..=32_767,
             authorizer: Arc::new(Standard),
             tokens: None,
+            front_proxy: None,
             advertise: None,
         }
     }
@@ -91,7 +94,7 @@ pub enum StartError {
         source: Status,
     },
     /// It cannot be said where the server is.
-    #[error("write service default/kubernetes")]
+    #[error("write where the server is")]
     Published(#[source] Status),
 }
 
@@ -109,6 +112,7 @@ impl Apiserver {
             node_ports,
             authorizer,
             tokens,
+            front_proxy,
             advertise,
         } = config;
         let range = AddressRange::new(address, prefix);
@@ -124,8 +128,9 @@ impl Apiserver {
         let registry = Registry::new(store.clone(), clock.clone(), seed, ranges, authorizer, tokens);
         initial::put_in(&registry).await?;
         let registry = Arc::new(registry);
-        if let Some(address) = advertise {
-            let published = Published::new(address, addresses.first());
+        let server = advertise.map(|address| published::server(address, addresses.first()));
+        let authentication = front_proxy.as_deref().map(published::authentication);
+        for published in [server, authentication].into_iter().flatten() {
             let client = published::client(registry.clone());
             published.write(&client).await.map_err(StartError::Published)?;
             tasks.spawn(published.keep(registry.clone(), clock.clone()));
@@ -133,6 +138,7 @@ impl Apiserver {
         let mut keeper = Keeper::new(registry.clone(), clock.clone());
         keeper.look().await;
         tasks.spawn(keeper.run());
+        tasks.spawn(aggregation::keeper::Keeper::new(registry.clone(), clock.clone(), front_proxy).run());
         tasks.spawn(store::write_lazily(store.clone(), clock.clone()));
         tasks.spawn(expiry::run(store, clock));
         Ok(registry)

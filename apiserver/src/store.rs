@@ -42,6 +42,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use api::{Key, Object, Revision};
+use futures::stream::{FuturesUnordered, StreamExt};
 use imbl::OrdMap;
 use tokio::sync::{oneshot, watch};
 
@@ -256,6 +257,22 @@ impl Store {
     /// The changes of a collection after `from`.
     pub fn changes(&self, collection: &Collection, from: Revision) -> Result<Follower, TooOld> {
         self.0.shared.shelves.get(collection).follow(from)
+    }
+
+    /// Comes when one of some collections has changed since a revision, or may have.
+    pub async fn changed(&self, collections: impl IntoIterator<Item = Collection>, since: Revision) {
+        let mut changes = FuturesUnordered::new();
+        for collection in collections {
+            // Who comes too late looks again at once.
+            let Ok(mut follower) = self.changes(&collection, since) else {
+                return;
+            };
+            if !matches!(follower.read(1), Ok(changes) if changes.is_empty()) {
+                return;
+            }
+            changes.push(async move { follower.wait().await });
+        }
+        changes.next().await;
     }
 
     /// The last revision that can be read.

@@ -153,6 +153,7 @@ impl Cluster {
         if let Some(access) = &access {
             server.authorizer = Arc::clone(&access.authorizer);
             server.tokens = Some(access.authority.tokens());
+            server.front_proxy = Some(access.authority.front_proxy());
             server.advertise = network.api_server.as_ref().map(|server| server.advertised);
         }
         let registry = Apiserver::start(server, &mut tasks).await?;

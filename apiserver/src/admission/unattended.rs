@@ -1,13 +1,11 @@
 //! Says of a new object that nothing acts on its kind yet, so that nobody takes what is kept for what is done.
 
 use api::Resource;
-use serde_json::Value;
 
 /// Group and plural of the kinds whose objects are checked and kept, and no more. A kind leaves with its controller.
 const UNATTENDED: &[(&str, &str)] = &[
     ("", "persistentvolumeclaims"),
     ("", "replicationcontrollers"),
-    ("apiregistration.k8s.io", "apiservices"),
     ("apps", "daemonsets"),
     ("apps", "statefulsets"),
     ("autoscaling", "horizontalpodautoscalers"),
@@ -21,11 +19,9 @@ const UNATTENDED: &[(&str, &str)] = &[
 ];
 
 /// What to tell whoever adds this object.
-pub(super) fn warning(resource: &Resource, object: &Value) -> Option<String> {
+pub(super) fn warning(resource: &Resource) -> Option<String> {
     let Resource { group, plural, kind, .. } = resource;
-    // An API that this server itself serves needs nobody.
-    let is_local = kind == "APIService" && object["spec"]["service"].is_null();
-    let is_unattended = UNATTENDED.contains(&(group, plural)) && !is_local;
+    let is_unattended = UNATTENDED.contains(&(group, plural));
     is_unattended.then(|| format!("nothing acts on {kind} objects here yet: they are kept, and that is all"))
 }
 
@@ -33,20 +29,15 @@ pub(super) fn warning(resource: &Resource, object: &Value) -> Option<String> {
 mod tests {
     use super::*;
     use api::resource::{DEPLOYMENTS, STATEFUL_SETS};
-    use serde_json::json;
 
     #[test]
     fn only_kinds_without_a_controller_are_warned_of() {
-        let row = |resource: &Resource, object: Value, expected: Option<&str>| {
-            assert_eq!(warning(resource, &object).as_deref(), expected);
+        let row = |resource: &Resource, expected: Option<&str>| {
+            assert_eq!(warning(resource).as_deref(), expected);
         };
         let words = "nothing acts on StatefulSet objects here yet: they are kept, and that is all";
-        row(&STATEFUL_SETS, json!({}), Some(words));
-        row(&DEPLOYMENTS, json!({}), None);
-        let apis = Resource::new("apiregistration.k8s.io", "v1", "apiservices", "APIService", false);
-        row(&apis, json!({"spec": {}}), None);
-        let words = "nothing acts on APIService objects here yet: they are kept, and that is all";
-        row(&apis, json!({"spec": {"service": {"name": "s"}}}), Some(words));
+        row(&STATEFUL_SETS, Some(words));
+        row(&DEPLOYMENTS, None);
     }
 
     #[test]

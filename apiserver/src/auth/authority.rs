@@ -3,6 +3,7 @@
 //! Kept as files in a folder that only its owner can read:
 //! - `ca.key`, `ca.crt`: the authority. Made once; never replaced here, as every kubeconfig trusts them.
 //! - `server.key`, `server.crt`, `admin.key`, `admin.crt`: identities. The certificates are renewed, for the same keys.
+//! - `front-proxy-ca.key`, `.crt` and `front-proxy-client.key`, `.crt`: the same for the server as a client of other API servers.
 //! - `sa.key`: signs the tokens of service accounts.
 //!
 //! A key is written before its certificate, and a certificate that is missing is made for the key that is there: so a
@@ -10,6 +11,7 @@
 
 mod certifier;
 mod folder;
+mod front_proxy;
 mod names;
 mod serving;
 
@@ -25,6 +27,7 @@ use rustls::pki_types::pem::PemObject;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+pub use front_proxy::{FrontProxy, NAME as FRONT_PROXY};
 pub use names::{NotAName, ServerNames};
 pub use serving::WallTime;
 
@@ -39,6 +42,19 @@ const ADMINISTRATOR: Subject<'_> = Subject::Client { user: "kubernetes-admin", g
 /// What helps when the authority itself is damaged.
 const RESTORE: &str = "restore it from a backup, or remove the whole folder to start with a new authority, which \
                        existing kubeconfigs and tokens do not fit";
+
+/// An authority as it is kept.
+struct Kept {
+    /// Of its files, `NAME.key` and `NAME.crt`.
+    name: &'static str,
+    /// What it calls itself.
+    common_name: &'static str,
+    /// What helps when it is damaged.
+    remedy: &'static str,
+}
+
+/// The authority of clients and servers.
+const CLIENTS: Kept = Kept { name: "ca", common_name: "peapod", remedy: RESTORE };
 
 /// What helps when only a certificate is damaged.
 const REISSUE: &str = "remove it, and a new one is issued at the next start";
@@ -104,6 +120,7 @@ pub struct Authority {
     admin: Identity,
     server: Arc<ServerConfig>,
     tokens: Arc<Tokens>,
+    front_proxy: Arc<FrontProxy>,
 }
 
 impl Authority {
@@ -118,7 +135,7 @@ impl Authority {
     }
 
     fn load(folder: &Folder, names: &ServerNames, clock: &Clock) -> Result<Self, AuthorityError> {
-        let (ca_pem, certifier) = load_certifier(folder, clock)?;
+        let (ca_pem, certifier) = load_certifier(folder, &CLIENTS, clock)?;
         let (server, server_key) = load_identity(folder, "server", &certifier, Subject::Server(names))?;
         let (admin, _) = load_identity(folder, "admin", &certifier, ADMINISTRATOR)?;
         let (signing_key, _) = load_key(folder, "sa.key", REISSUE)?;
@@ -129,7 +146,9 @@ impl Authority {
         })?;
         let certifier = Arc::new(certifier);
         let server = serving::config(Arc::clone(&certifier), names.clone(), &server, server_key)?;
-        Ok(Self { certifier, ca_pem, admin, server: Arc::new(server), tokens: Arc::new(tokens) })
+        let front_proxy = Arc::new(FrontProxy::load(folder, clock, &ca_pem)?);
+        let (server, tokens) = (Arc::new(server), Arc::new(tokens));
+        Ok(Self { certifier, ca_pem, admin, server, tokens, front_proxy })
     }
 
     /// The certificate of the authority, for clients to trust.
@@ -147,6 +166,11 @@ impl Authority {
         Arc::clone(&self.tokens)
     }
 
+    /// Who this server is to the servers of other API groups.
+    pub fn front_proxy(&self) -> Arc<FrontProxy> {
+        Arc::clone(&self.front_proxy)
+    }
+
     /// A new identity of a client, for a year; `group` may be empty.
     pub fn client_identity(&self, user: &str, group: &str) -> Result<Identity, AuthorityError> {
         let key = KeyPair::generate().map_err(AuthorityError::Key)?;
@@ -161,38 +185,45 @@ impl Authority {
     }
 }
 
-fn load_certifier(folder: &Folder, clock: &Clock) -> Result<(String, Certifier), AuthorityError> {
+/// The authority in its files, made if there is none.
+fn load_certifier(
+    folder: &Folder,
+    kept: &Kept,
+    clock: &Clock,
+) -> Result<(String, Certifier), AuthorityError> {
+    let Kept { name, common_name, remedy } = *kept;
+    let (key_file, file) = (format!("{name}.key"), format!("{name}.crt"));
     let unusable =
-        |name: &str, why: String| AuthorityError::Unusable { path: folder.path(name), why, remedy: RESTORE };
-    let known = folder.read("ca.crt")?;
-    if known.is_some() && folder.read_secret("ca.key")?.is_none() {
-        return Err(unusable("ca.key", "it is missing beside its certificate".to_owned()));
+        |file: &str, why: String| AuthorityError::Unusable { path: folder.path(file), why, remedy };
+    let known = folder.read(&file)?;
+    if known.is_some() && folder.read_secret(&key_file)?.is_none() {
+        return Err(unusable(&key_file, "it is missing beside its certificate".to_owned()));
     }
-    let (key, _) = load_key(folder, "ca.key", RESTORE)?;
+    let (key, _) = load_key(folder, &key_file, remedy)?;
     let pem = match known {
         Some(pem) => pem,
         None => {
-            let issued = Certifier::self_signed(&key, clock.now());
+            let issued = Certifier::self_signed(&key, common_name, clock.now());
             let issued = issued
                 .map_err(|source| AuthorityError::Issue { subject: "the authority".to_owned(), source })?;
-            folder.write("ca.crt", &issued.pem())?;
+            folder.write(&file, &issued.pem())?;
             issued.pem()
         }
     };
-    let der = CertificateDer::from_pem_slice(pem.as_bytes())
-        .map_err(|error| unusable("ca.crt", error.to_string()))?;
+    let der =
+        CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| unusable(&file, error.to_string()))?;
     let (_, certificate) =
-        X509Certificate::from_der(&der).map_err(|error| unusable("ca.crt", error.to_string()))?;
+        X509Certificate::from_der(&der).map_err(|error| unusable(&file, error.to_string()))?;
     let end = certificate::end_of(&certificate);
     if !belongs(&certificate, &key) {
-        return Err(unusable("ca.crt", "it is not for the key in ca.key".to_owned()));
+        return Err(unusable(&file, format!("it is not for the key in {key_file}")));
     } else if !certificate.is_ca() {
-        return Err(unusable("ca.crt", "it is not the certificate of an authority".to_owned()));
+        return Err(unusable(&file, "it is not the certificate of an authority".to_owned()));
     } else if clock::until(clock.now(), end).is_none() {
-        return Err(unusable("ca.crt", format!("it expired at {end}")));
+        return Err(unusable(&file, format!("it expired at {end}")));
     }
     let certifier = Certifier::new(der.clone(), key, clock.clone())
-        .map_err(|error| unusable("ca.crt", error.to_string()))?;
+        .map_err(|error| unusable(&file, error.to_string()))?;
     Ok((pem, certifier))
 }
 

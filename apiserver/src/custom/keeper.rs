@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use api::backend::{Answer, Backend, Body, Request, User, Verb, WriteOptions};
 use api::{Clock, Key, Object, Revision, Status, event};
-use futures::future::select_all;
 use serde_json::Value;
 use tracing::{info, warn};
 
 use super::declared::{Declared, preference};
 use super::names;
+use crate::aggregation::registered;
+use crate::builtin::Builtin;
+use crate::condition;
 use crate::registry::Registry;
+use crate::resources::api_service::ApiServices;
 use crate::resources::custom_resource_definition::{FINALIZER, RESOURCE};
 use crate::served::Version;
 use crate::store::Collection;
@@ -67,18 +70,8 @@ impl Keeper {
 
     /// Comes when a definition has changed since a revision, or something that is left may go on.
     async fn wait(&self, seen: Revision, left: Left) {
-        let collections = std::iter::once(Collection::from(&RESOURCE)).chain(left.awaited);
-        let mut changes = Vec::new();
-        for collection in collections {
-            // Who comes too late looks again at once.
-            let Ok(mut follower) = self.registry.store().changes(&collection, seen) else {
-                return;
-            };
-            if !matches!(follower.read(1), Ok(changes) if changes.is_empty()) {
-                return;
-            }
-            changes.push(Box::pin(async move { follower.wait().await }));
-        }
+        let own = [&RESOURCE, &ApiServices::RESOURCE].map(Collection::from);
+        let changed = self.registry.store().changed(own.into_iter().chain(left.awaited), seen);
         let pause = async {
             match left.to_write {
                 true => self.clock.sleep(PAUSE).await,
@@ -87,7 +80,7 @@ impl Keeper {
         };
         tokio::select! {
             biased;
-            _ = select_all(changes) => {}
+            () = changed => {}
             () = pause => {}
         }
     }
@@ -107,7 +100,8 @@ impl Keeper {
         self.declare(&definitions);
         // Who reads that a kind is established finds it served.
         self.serve();
-        let mut left = Left::default();
+        let to_write = registered::keep(&self.registry, &self.user).await.is_err();
+        let mut left = Left { to_write, ..Left::default() };
         for (definition, stored) in definitions.iter().zip(&stored) {
             if definition != stored.value() {
                 left.to_write |= self.write(definition, "status").await.is_err();
@@ -132,10 +126,10 @@ impl Keeper {
         let now = event::seconds(self.clock.now());
         let [state, reason, message] = &acceptance.condition;
         let set = |conditions: &Value, of: &str, condition: [&str; 3]| {
-            names::set_condition(conditions, of, condition, &now)
+            condition::set(conditions, of, condition, &now)
         };
         let mut conditions = set(&status["conditions"], "NamesAccepted", [state, reason, message]);
-        if !names::is_true(definition, "Established") {
+        if !condition::is_true(definition, "Established") {
             let condition = match state.as_str() {
                 "True" => ["True", "InitialNamesAccepted", "the initial names have been accepted"],
                 _ => ["False", "NotAccepted", "not all names are accepted"],
@@ -159,10 +153,8 @@ impl Keeper {
 
     /// Reads the definitions that are new or changed, and forgets those that are gone.
     fn declare(&mut self, definitions: &[Value]) {
-        let established = definitions.iter().filter(|definition| {
-            let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
-            conditions.into_iter().any(|one| one["type"] == "Established" && one["status"] == "True")
-        });
+        let established =
+            definitions.iter().filter(|definition| condition::is_true(definition, "Established"));
         let mut known = BTreeMap::new();
         for definition in established {
             let name = tree::text(&definition["metadata"], "name").unwrap_or_default().to_owned();

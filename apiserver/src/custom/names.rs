@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The names a definition gets, and why it does not get others.
 #[derive(Debug, PartialEq)]
@@ -57,30 +57,6 @@ pub fn accept<'a>(spec: &Value, accepted: &Value, others: impl Iterator<Item = &
     Acceptance { names: names.into(), condition }
 }
 
-/// The conditions with one of them set; the time changes with its status only.
-pub fn set_condition(conditions: &Value, of: &str, [status, reason, message]: [&str; 3], now: &str) -> Value {
-    let mut conditions = conditions.as_array().cloned().unwrap_or_default();
-    let known = conditions.iter_mut().find(|condition| condition["type"] == of);
-    let since = match &known {
-        Some(known) if known["status"] == status => known["lastTransitionTime"].clone(),
-        _ => now.into(),
-    };
-    let condition = json!({
-        "type": of, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
-    });
-    match known {
-        Some(known) => *known = condition,
-        None => conditions.push(condition),
-    }
-    conditions.into()
-}
-
-/// Whether a condition holds.
-pub fn is_true(definition: &Value, of: &str) -> bool {
-    let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|condition| condition["type"] == of && condition["status"] == "True")
-}
-
 fn set(names: &mut Map<String, Value>, field: &str, value: Value) {
     match value {
         Value::Null => names.remove(field),
@@ -99,6 +75,7 @@ fn texts(value: &Value) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn names_in_use_are_not_given_twice() {
@@ -122,14 +99,5 @@ mod tests {
         assert_eq!(found.condition[1], "KindConflict".to_owned().replace("Kind", "ListKind"));
         let own = accept(&cron, &cron, std::iter::empty());
         assert_eq!(own.names, cron);
-    }
-
-    #[test]
-    fn the_time_of_a_condition_is_that_of_its_last_change() {
-        let first = set_condition(&json!(null), "A", ["True", "R", "m"], "t1");
-        let same = set_condition(&first, "A", ["True", "S", "n"], "t2");
-        assert_eq!((&same[0]["reason"], &same[0]["lastTransitionTime"]), (&"S".into(), &"t1".into()));
-        let other = set_condition(&same, "A", ["False", "S", "n"], "t3");
-        assert_eq!(other[0]["lastTransitionTime"], "t3");
     }
 }

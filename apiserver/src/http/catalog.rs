@@ -122,6 +122,12 @@ pub(super) static REVIEWS: [(Resource, &str); 6] = [
     (LOCAL_SUBJECT_ACCESS_REVIEWS, "localsubjectaccessreview"),
 ];
 
+/// What is served without being stored.
+pub(crate) fn computed() -> impl Iterator<Item = &'static Resource> {
+    static USAGE: [Resource; 2] = [NODE_METRICS, POD_METRICS];
+    REVIEWS.iter().map(|(resource, _)| resource).chain(&USAGE)
+}
+
 /// Everything that is served: groups in the order in which clients prefer them, and resources by their names, which is
 /// how `kubectl get all` lists them.
 pub(super) fn entries(served: &Served, with_usage: bool) -> Vec<Entry> {

@@ -1,5 +1,7 @@
 //! Tells clients what is served: the documents of one group each, and the one that holds everything.
 
+mod groups;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,13 +19,15 @@ use sha2::{Digest, Sha256};
 use super::accept::{self, Discovery};
 use super::catalog::{self, Entry, Part};
 use super::reply;
+use crate::aggregation::{Remote, Remotes};
 use crate::builtin::Names;
 use crate::served::Served;
+use groups::{Content, Group, grouped};
 
 /// The documents of what is served now; made anew after that changed.
 pub(super) struct Current {
     with_usage: bool,
-    made: ArcSwapOption<(Arc<Served>, Arc<Documents>)>,
+    made: ArcSwapOption<(Arc<Served>, Arc<Remotes>, Arc<Documents>)>,
 }
 
 impl Current {
@@ -31,15 +35,16 @@ impl Current {
         Self { with_usage, made: ArcSwapOption::empty() }
     }
 
-    /// The documents of what is served.
-    pub fn of(&self, served: &Arc<Served>) -> Arc<Documents> {
+    /// The documents of what is served here and elsewhere.
+    pub fn of(&self, served: &Arc<Served>, remotes: &Arc<Remotes>) -> Arc<Documents> {
         if let Some(made) = &*self.made.load()
             && Arc::ptr_eq(&made.0, served)
+            && Arc::ptr_eq(&made.1, remotes)
         {
-            return made.1.clone();
+            return made.2.clone();
         }
-        let documents = Arc::new(Documents::new(&catalog::entries(served, self.with_usage)));
-        self.made.store(Some(Arc::new((served.clone(), documents.clone()))));
+        let documents = Arc::new(Documents::new(&catalog::entries(served, self.with_usage), remotes));
+        self.made.store(Some(Arc::new((served.clone(), remotes.clone(), documents.clone()))));
         documents
     }
 }
@@ -50,6 +55,8 @@ pub(super) struct Documents {
     legacy: BTreeMap<String, Bytes>,
     /// By version and path: `api` or `apis`.
     aggregated: BTreeMap<(&'static str, &'static str), Aggregated>,
+    /// Those of which other servers have the documents.
+    elsewhere: Vec<String>,
 }
 
 struct Aggregated {
@@ -58,27 +65,26 @@ struct Aggregated {
     content_type: HeaderValue,
 }
 
-/// The groups in the order of their first resource, each with its versions and what they hold.
-type Groups<'a> = Vec<(&'a str, Vec<(&'a str, Vec<&'a Entry>)>)>;
-
 impl Documents {
-    pub fn new(entries: &[Entry]) -> Self {
-        let groups = grouped(entries);
+    pub fn new(entries: &[Entry], remotes: &Remotes) -> Self {
+        let groups = grouped(entries, remotes);
         let mut legacy = BTreeMap::new();
         let mut add = |path: String, document: Value| legacy.insert(path, document.to_string().into());
         add("api".to_owned(), versions());
-        let named = groups.iter().filter(|(group, _)| !group.is_empty());
-        let listed: Vec<Value> =
-            named.clone().map(|(group, versions)| group_entry(group, versions)).collect();
+        let named = groups.iter().filter(|group| !group.name.is_empty());
+        let listed: Vec<Value> = named.clone().map(group_entry).collect();
         add("apis".to_owned(), json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}));
-        for (group, versions) in named {
-            let mut document = group_entry(group, versions);
+        for group in named {
+            let mut document = group_entry(group);
             document["kind"] = "APIGroup".into();
             document["apiVersion"] = "v1".into();
-            add(format!("apis/{group}"), document);
+            add(format!("apis/{}", group.name), document);
         }
-        for (group, versions) in &groups {
-            for (version, entries) in versions {
+        for Group { name: group, versions, .. } in &groups {
+            for (version, content) in versions {
+                let Content::Here(entries) = content else {
+                    continue;
+                };
                 let path = if group.is_empty() {
                     format!("api/{version}")
                 } else {
@@ -89,18 +95,22 @@ impl Documents {
         }
         let mut aggregated = BTreeMap::new();
         for version in ["v2", "v2beta1"] {
-            let of = |is_core: bool| groups.iter().filter(move |(group, _)| group.is_empty() == is_core);
+            let of = |is_core: bool| groups.iter().filter(move |group| group.name.is_empty() == is_core);
             aggregated.insert((version, "api"), Aggregated::new(version, of(true)));
             aggregated.insert((version, "apis"), Aggregated::new(version, of(false)));
         }
-        Self { legacy, aggregated }
+        let elsewhere = remotes.iter().map(|remote| remote.path()).collect();
+        Self { legacy, aggregated, elsewhere }
     }
 
     /// What can be asked for, for people who look around.
     pub fn paths(&self) -> Value {
         let known = self.legacy.keys().map(|path| format!("/{path}"));
         let others = ["/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"];
-        json!({"paths": known.chain(others.map(str::to_owned)).collect::<Vec<_>>()})
+        let mut paths: Vec<String> = known.chain(self.elsewhere.iter().cloned()).collect();
+        paths.sort();
+        paths.extend(others.map(str::to_owned));
+        json!({ "paths": paths })
     }
 
     /// The document of a path; none if there is none.
@@ -132,11 +142,8 @@ impl Documents {
 }
 
 impl Aggregated {
-    fn new<'a>(
-        version: &str,
-        groups: impl Iterator<Item = &'a (&'a str, Vec<(&'a str, Vec<&'a Entry>)>)>,
-    ) -> Self {
-        let items: Vec<Value> = groups.map(|(group, versions)| aggregated_group(group, versions)).collect();
+    fn new<'a>(version: &str, groups: impl Iterator<Item = &'a Group<'a>>) -> Self {
+        let items: Vec<Value> = groups.map(aggregated_group).collect();
         let document = json!({
             "kind": "APIGroupDiscoveryList",
             "apiVersion": format!("apidiscovery.k8s.io/{version}"),
@@ -151,28 +158,13 @@ impl Aggregated {
     }
 }
 
-fn grouped(entries: &[Entry]) -> Groups<'_> {
-    let mut groups: Groups<'_> = Vec::new();
-    for entry in entries {
-        let Resource { group, version, .. } = &entry.resource;
-        let versions = match groups.iter_mut().position(|(known, _)| known == group) {
-            Some(position) => &mut groups[position].1,
-            None => &mut groups.push_mut((group, Vec::new())).1,
-        };
-        match versions.iter_mut().find(|(known, _)| known == version) {
-            Some((_, entries)) => entries.push(entry),
-            None => versions.push((version, vec![entry])),
-        }
-    }
-    groups
-}
-
 fn versions() -> Value {
     let addresses: [Value; 0] = [];
     json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses})
 }
 
-fn group_entry(group: &str, versions: &[(&str, Vec<&Entry>)]) -> Value {
+fn group_entry(group: &Group<'_>) -> Value {
+    let Group { name: group, versions, .. } = group;
     let versions: Vec<Value> = versions
         .iter()
         .map(|(version, _)| json!({"groupVersion": api_version(group, version), "version": version}))
@@ -215,14 +207,19 @@ fn resource_list(api_version: &str, entries: &[&Entry]) -> Value {
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": resources})
 }
 
-fn aggregated_group(group: &str, versions: &[(&str, Vec<&Entry>)]) -> Value {
-    let versions: Vec<Value> = versions
-        .iter()
-        .map(|(version, entries)| {
+fn aggregated_group(group: &Group<'_>) -> Value {
+    let Group { name: group, versions, .. } = group;
+    let shown = |version: &str, content: &Content<'_>| match content {
+        Content::Here(entries) => {
             let resources: Vec<Value> = entries.iter().copied().map(aggregated_resource).collect();
             json!({"version": version, "resources": resources, "freshness": "Current"})
-        })
-        .collect();
+        }
+        Content::Elsewhere(Remote { offered, .. }) => {
+            let freshness = if offered.is_stale { "Stale" } else { "Current" };
+            json!({"version": version, "resources": offered.resources, "freshness": freshness})
+        }
+    };
+    let versions: Vec<Value> = versions.iter().map(|(version, content)| shown(version, content)).collect();
     json!({"metadata": {"name": group, "creationTimestamp": null}, "versions": versions})
 }
 
@@ -297,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_document_tells_of_the_same_resources() {
-        let documents = Documents::new(&catalog::entries(&Served::builtin(), true));
+        let documents = Documents::new(&catalog::entries(&Served::builtin(), true), &Remotes::default());
         let (_, core) = shown(&documents, "api/v1", "application/json").await;
         let pods = named(&core["resources"], "name", "pods");
         assert_eq!((pods["shortNames"][0].as_str(), pods["kind"].as_str()), (Some("po"), Some("Pod")));
@@ -325,7 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_the_document_is_not_sent_it_again() {
-        let documents = Documents::new(&catalog::entries(&Served::builtin(), false));
+        let documents = Documents::new(&catalog::entries(&Served::builtin(), false), &Remotes::default());
         let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
         let (response, _) = shown(&documents, "api", accept).await;
         let etag = response.headers()[ETAG].clone();

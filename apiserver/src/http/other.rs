@@ -50,7 +50,11 @@ async fn show_schema(
     let path = path.join("/");
     let find = {
         let (openapi, path) = (server.api.openapi.clone(), path.clone());
-        move || if path.is_empty() { Some(openapi.index()) } else { openapi.document(&path) }
+        let remotes = server.api.registry.remotes();
+        move || match path.as_str() {
+            "" => Some(openapi.index().with(remotes.documents())),
+            path => openapi.document(path),
+        }
     };
     let document = apart(server, find).await?.ok_or_else(route::not_found)?;
     let json = document.json.clone();

@@ -46,6 +46,20 @@ pub(super) fn parse(path: &str) -> Target {
     address.map_or(Target::Other(segments), Target::Resource)
 }
 
+/// Reads a path at which another server answers: what comes after a subresource is for that server.
+pub(super) fn parse_short(path: &str) -> Target {
+    let read = |path: &str| match parse(path) {
+        Target::Resource(address) => Some(Target::Resource(address)),
+        Target::Other(_) => None,
+    };
+    let cut = || {
+        let mut ends = path.trim_end_matches('/').rmatch_indices('/').map(|(end, _)| &path[..end]);
+        ends.find_map(read)
+            .filter(|found| matches!(found, Target::Resource(address) if !address.part.is_empty()))
+    };
+    read(path).or_else(cut).unwrap_or_else(|| parse(path))
+}
+
 /// The rest of a path, after the group and its version.
 fn at(rest: &[&str]) -> Option<Address> {
     match rest {
@@ -129,5 +143,23 @@ mod tests {
         row("/api/v1/namespaces/a//b", "api v1 namespaces a  b");
         row("/api/v1/namespaces/a/pods/b/log/more", "api v1 namespaces a pods b log more");
         row("/openapi/v3/apis/apps/v1", "openapi v3 apis apps v1");
+    }
+
+    #[test]
+    fn what_comes_after_a_subresource_is_for_the_server_that_has_it() {
+        let row = |path: &str, expected: Option<&str>| {
+            let found = match parse_short(path) {
+                Target::Resource(address) => Some(format!("{}/{}", address.plural, address.part)),
+                Target::Other(_) => None,
+            };
+            assert_eq!(found.as_deref(), expected, "{path}");
+        };
+        row("/apis/g/v1/namespaces/a/fish/b/bowl/x//y", Some("fish/bowl"));
+        row("/apis/g/v1/namespaces/a/fish/b/bowl/x/", Some("fish/bowl"));
+        row("/apis/g/v1/namespaces/a/fish/b", Some("fish/"));
+        row("/apis/g/v1/fish/b/bowl/x/y", Some("fish/bowl"));
+        row("/apis/g/v1", None);
+        row("/apis/g/v1/", None);
+        row("/openapi/v3/apis/g/v1", None);
     }
 }

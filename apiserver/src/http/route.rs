@@ -69,7 +69,7 @@ impl Action {
     }
 
     /// The name in metrics.
-    fn label(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::List => "LIST",
@@ -128,18 +128,13 @@ impl Found {
     /// What the metrics say of the request.
     pub fn about(&self) -> About {
         let resource = self.version.resource();
-        let scope = match (self.key.name.is_empty(), self.key.namespace.is_empty()) {
-            (false, _) => "resource",
-            (true, false) => "namespace",
-            (true, true) => "cluster",
-        };
         About {
             verb: if self.is_connection() { "CONNECT" } else { self.action.label() },
             group: resource.group.clone(),
             version: resource.version.clone(),
             resource: resource.plural.clone(),
             subresource: self.part(),
-            scope,
+            scope: scope(&self.key),
         }
     }
 
@@ -164,6 +159,15 @@ impl Found {
     /// The name of the subresource; empty for the object itself.
     pub fn part(&self) -> &'static str {
         self.part.map_or("", |part| part.name)
+    }
+}
+
+/// How much a request is about, in metrics.
+pub(super) fn scope(key: &Key) -> &'static str {
+    match (key.name.is_empty(), key.namespace.is_empty()) {
+        (false, _) => "resource",
+        (true, false) => "namespace",
+        (true, true) => "cluster",
     }
 }
 

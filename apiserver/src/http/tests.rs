@@ -1,6 +1,7 @@
 //! The API as clients see it, called in this process.
 #![allow(clippy::unwrap_used)]
 
+mod aggregation;
 mod applying;
 mod custom;
 mod encodings;
@@ -58,8 +59,11 @@ async fn start() -> World {
 
 async fn start_with(dialer: Option<Arc<dyn Dialer>>) -> World {
     let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
-    let mut tasks = JoinSet::new();
-    let config = Config::in_memory(clock.clone(), 1);
+    start_of(Config::in_memory(clock, 1), dialer).await
+}
+
+async fn start_of(config: Config, dialer: Option<Arc<dyn Dialer>>) -> World {
+    let (clock, mut tasks) = (config.clock.clone(), JoinSet::new());
     let authorizer = config.authorizer.clone();
     let registry = Apiserver::start(config, &mut tasks).await.unwrap();
     if let Some(dialer) = &dialer {

@@ -16,13 +16,18 @@ use crate::subresources::{binding, eviction, scale, token};
 impl Registry {
     /// Gives the server a way to webhooks and other servers; the first that is given counts.
     pub fn reach_others_through(&self, dialer: Arc<dyn Dialer>) {
-        let outgoing = || Outgoing::new(dialer, self.clock.clone(), self.store.clone());
-        self.outgoing.get_or_init(outgoing);
+        // Who comes later is not heard.
+        let _ = self.outgoing.set(Outgoing::new(dialer, self.clock.clone(), self.store.clone()));
     }
 
     /// The server's way to webhooks and other servers, once it has one.
     pub fn outgoing(&self) -> Option<&Outgoing> {
         self.outgoing.get()
+    }
+
+    /// The same, as soon as it has one.
+    pub(crate) async fn way_out(&self) -> &Outgoing {
+        self.outgoing.wait().await
     }
 
     fn surroundings<'a>(&'a self, served: &'a Arc<Served>) -> Surroundings<'a> {

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::{Place, Registry};
+use crate::aggregation::Remotes;
 use crate::custom::kind::CustomKind;
 use crate::openapi::OpenApi;
 use crate::outgoing::Outgoing;
@@ -28,6 +29,16 @@ impl Registry {
             *known = kinds;
             is_new
         });
+    }
+
+    /// What other servers serve.
+    pub fn remotes(&self) -> Arc<Remotes> {
+        self.remotes.load_full()
+    }
+
+    /// From now on this is what other servers serve; `change` may be asked more than once.
+    pub(crate) fn change_remotes(&self, mut change: impl FnMut(&Remotes) -> Remotes) {
+        self.remotes.rcu(|remotes| change(remotes));
     }
 
     /// The OpenAPI documents of everything that is served.

@@ -15,16 +15,16 @@ use crate::tree;
 const HIGHEST_GROUP_PRIORITY: i32 = 20_000;
 const HIGHEST_VERSION_PRIORITY: i32 = 1_000;
 
-/// Says that the server made the object, and when it does.
-const MANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
+/// Says that the server made the object, and when it does: `onstart`, or whenever it is missing.
+pub const MANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
 
 /// The kind APIService.
 pub struct ApiServices;
 
 /// The object for a group-version that this server serves itself.
-pub fn local(group: &str, version: &str, group_priority: i32, version_priority: i32) -> Value {
+pub fn local(group: &str, version: &str, when: &str, group_priority: i32, version_priority: i32) -> Value {
     json!({
-        "metadata": {"name": format!("{version}.{group}"), "labels": {MANAGED: "onstart"}},
+        "metadata": {"name": format!("{version}.{group}"), "labels": {MANAGED: when}},
         "spec": {"group": group, "version": version,
             "groupPriorityMinimum": group_priority, "versionPriority": version_priority},
     })
@@ -52,13 +52,16 @@ impl Builtin for ApiServices {
 
     /// What the server serves itself is there at once.
     fn prepare_create(service: &mut Value) {
-        let is_local = service["spec"].get("service").is_none_or(Value::is_null);
         let now = service["metadata"]["creationTimestamp"].clone();
-        let available = json!({"conditions": [{
-            "type": "Available", "status": "True", "reason": "Local",
-            "message": "Local APIServices are always available", "lastTransitionTime": now,
-        }]});
-        tree::set(service, "status", Some(if is_local { available } else { json!({}) }));
+        let status = if is_local(service) { available(&now) } else { json!({}) };
+        tree::set(service, "status", Some(status));
+    }
+
+    fn prepare_update(new: &mut Value, old: &Value) {
+        if is_local(new) && !is_local(old) {
+            let since = new["metadata"]["creationTimestamp"].clone();
+            tree::set(new, "status", Some(available(&since)));
+        }
     }
 
     fn check(service: &APIService, errors: &mut Vec<FieldError>) {
@@ -101,6 +104,18 @@ impl Builtin for ApiServices {
             cells::age(&service.metadata, now),
         ]
     }
+}
+
+fn is_local(service: &Value) -> bool {
+    service["spec"].get("service").is_none_or(Value::is_null)
+}
+
+/// The status of what the server serves itself.
+fn available(since: &Value) -> Value {
+    json!({"conditions": [{
+        "type": "Available", "status": "True", "reason": "Local",
+        "message": "Local APIServices are always available", "lastTransitionTime": since,
+    }]})
 }
 
 fn check_spec(

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::builtin::{Builtin, Column, Definition};
 use crate::cells;
-use crate::custom::names;
+use crate::condition;
 use crate::tree;
 
 /// `customresourcedefinitions.apiextensions.k8s.io`.
@@ -97,7 +97,7 @@ impl Builtin for CustomResourceDefinitions {
         let words = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
         let status = tree::object(definition, "status");
         let condition = ["True", "InstanceDeletionPending", words];
-        let conditions = names::set_condition(&status["conditions"], "Terminating", condition, &since);
+        let conditions = condition::set(&status["conditions"], "Terminating", condition, &since);
         tree::set(status, "conditions", Some(conditions));
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::StartError;
 use crate::builtin::Builtin;
+use crate::http::catalog;
 use crate::priorities;
 use crate::registry::Registry;
 use crate::resources::api_service::{self, ApiServices};
@@ -49,10 +50,9 @@ async fn create_all(
 /// One for each group-version that is served here.
 fn services(registry: &Registry) -> Vec<Value> {
     let served = registry.served();
-    let versions: BTreeSet<(String, String)> = served
-        .in_order()
-        .map(|version| (version.resource().group.to_string(), version.resource().version.to_string()))
-        .collect();
+    let of = |resource: &Resource| (resource.group.to_string(), resource.version.to_string());
+    let stored = served.in_order().map(|version| of(version.resource()));
+    let versions: BTreeSet<(String, String)> = stored.chain(catalog::computed().map(of)).collect();
     let rank = |group: &str, version: &str| {
         let better = versions.iter().filter(|(other_group, other)| {
             other_group == group && priorities::of_version(other) > priorities::of_version(version)
@@ -60,7 +60,7 @@ fn services(registry: &Registry) -> Vec<Value> {
         FIRST_VERSION - i32::try_from(better.count()).unwrap_or(FIRST_VERSION - 1).min(FIRST_VERSION - 1)
     };
     let service = |(group, version): &(String, String)| {
-        api_service::local(group, version, priorities::of_group(group), rank(group, version))
+        api_service::local(group, version, "onstart", priorities::of_group(group), rank(group, version))
     };
     versions.iter().map(service).collect()
 }

@@ -71,8 +71,8 @@ impl Certifier {
     }
 
     /// A certificate of an authority for its own key.
-    pub fn self_signed(key: &KeyPair, now: Timestamp) -> Result<Certificate, rcgen::Error> {
-        let mut params = params("peapod", now, clock::add(now, AUTHORITY))?;
+    pub fn self_signed(key: &KeyPair, name: &str, now: Timestamp) -> Result<Certificate, rcgen::Error> {
+        let mut params = params(name, now, clock::add(now, AUTHORITY))?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages =
             vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -64,7 +64,19 @@ async fn an_authority_stays_what_it_was_and_belongs_to_its_owner() {
     let first = world.open().unwrap();
     let files = world.all();
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
-    let expected = ["admin.crt", "admin.key", "ca.crt", "ca.key", "sa.key", "server.crt", "server.key"];
+    let expected = [
+        "admin.crt",
+        "admin.key",
+        "ca.crt",
+        "ca.key",
+        "front-proxy-ca.crt",
+        "front-proxy-ca.key",
+        "front-proxy-client.crt",
+        "front-proxy-client.key",
+        "sa.key",
+        "server.crt",
+        "server.key",
+    ];
     assert_eq!(names, expected);
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(world.path("")), 0o700);
@@ -99,7 +111,7 @@ async fn certificates_are_renewed_in_time_and_for_new_names() {
     assert_eq!(changes(&world, &before), [""; 0], "31 days are left");
     advance(2 * DAY).await;
     world.open().unwrap();
-    assert_eq!(changes(&world, &before), ["admin.crt", "server.crt"]);
+    assert_eq!(changes(&world, &before), ["admin.crt", "front-proxy-client.crt", "server.crt"]);
     assert_eq!(subject_and_end(&world.read("server.crt")).1, "2027-12-03T00:00:00Z");
     let before = world.all();
     world.names = world.names.clone().with("edge.example.com").unwrap();

@@ -5,6 +5,7 @@
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::auth::authority::{Authority, ServerNames};
 use crate::{Apiserver, Config};
 
 const ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6443);
@@ -60,6 +61,26 @@ async fn what_others_change_is_corrected_and_nothing_else_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn servers_of_other_groups_find_out_whom_to_believe() {
+    let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
+    let names = ServerNames::new(Ipv4Addr::new(10, 96, 0, 1));
+    let authority = Authority::ephemeral(&names, &clock).unwrap();
+    let config = Config { front_proxy: Some(authority.front_proxy()), ..Config::in_memory(clock.clone(), 1) };
+    let mut tasks = JoinSet::new();
+    let client = client(Apiserver::start(config, &mut tasks).await.unwrap());
+    let key = Key::new("kube-system", "extension-apiserver-authentication");
+    let map = client.get(&CONFIG_MAPS, &key).await.unwrap();
+    let data = &map.value()["data"];
+    assert_eq!(data["client-ca-file"], authority.ca_pem());
+    assert_eq!(data["requestheader-client-ca-file"], authority.front_proxy().ca_pem());
+    assert_eq!(data["requestheader-allowed-names"], r#"["front-proxy-client"]"#);
+    assert_eq!(data["requestheader-username-headers"], r#"["X-Remote-User"]"#);
+    client.delete(&CONFIG_MAPS, &key, DeleteOptions::default()).await.unwrap();
+    clock.sleep(3 * PAUSE).await;
+    assert_eq!(client.get(&CONFIG_MAPS, &key).await.unwrap().value()["data"], *data);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_address_of_the_server_is_given_to_nobody_else() {
     let mut tasks = JoinSet::new();
     let (client, clock) = start(&mut tasks).await;
@@ -79,7 +100,7 @@ async fn a_server_that_has_moved_says_so() {
     let (client, _) = start(&mut tasks).await;
     tasks.shutdown().await;
     let moved = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 7), 7443);
-    let published = Published::new(moved, Ipv4Addr::new(10, 96, 0, 1));
+    let published = server(moved, Ipv4Addr::new(10, 96, 0, 1));
     published.write(&client).await.unwrap();
     assert_eq!(get(&client, &SERVICES).await["spec"]["ports"][0]["targetPort"], 7443);
     assert_eq!(get(&client, &ENDPOINTS).await["subsets"][0]["addresses"], json!([{"ip": "192.0.2.7"}]));
