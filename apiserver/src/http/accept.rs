@@ -60,6 +60,7 @@ pub(super) enum Include {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Discovery {
     Legacy,
+    LegacyProtobuf,
     V2,
     V2Beta1,
 }
@@ -70,6 +71,9 @@ pub(super) enum LegacySchema {
     Json,
     Protobuf,
 }
+
+/// The media type of Kubernetes' messages.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// The versions of what is shown instead of objects.
 const META_V1: &str = "meta.k8s.io/v1";
@@ -103,7 +107,7 @@ impl<'a> MediaType<'a> {
         let own = match encoding {
             Encoding::Json => "application/json",
             Encoding::Yaml => "application/yaml",
-            Encoding::Protobuf => "application/vnd.kubernetes.protobuf",
+            Encoding::Protobuf => PROTOBUF,
         };
         [own, "application/*", "*/*"].iter().any(|known| self.name.eq_ignore_ascii_case(known))
     }
@@ -216,7 +220,13 @@ fn include(query: &Query) -> Result<Include, Status> {
 
 /// Which discovery document is to be shown.
 pub(super) fn discovery(headers: &HeaderMap) -> Result<Discovery, Status> {
-    for media_type in accepted(headers).iter().filter(|media_type| media_type.is_json()) {
+    for media_type in &accepted(headers) {
+        if media_type.name.eq_ignore_ascii_case(PROTOBUF) && media_type.parameter("as").is_none() {
+            return Ok(Discovery::LegacyProtobuf);
+        }
+        if !media_type.is_json() {
+            continue;
+        }
         let is_list = |version| media_type.is_as("apidiscovery.k8s.io", version, &["APIGroupDiscoveryList"]);
         if is_list("v2") {
             return Ok(Discovery::V2);
@@ -370,5 +380,8 @@ mod tests {
         row(&format!("{v2},{v2beta1},application/json"), Discovery::V2);
         row(&format!("{v2beta1},application/json"), Discovery::V2Beta1);
         row("application/json", Discovery::Legacy);
+        row("application/vnd.kubernetes.protobuf,application/json", Discovery::LegacyProtobuf);
+        row(&format!("{},{v2}", v2.replace("json", "vnd.kubernetes.protobuf")), Discovery::V2);
+        row("*/*", Discovery::Legacy);
     }
 }

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::accept::{self, Discovery};
 use super::catalog::{self, Entry, Part};
+use super::encode::Encoding;
 use super::reply;
 use crate::aggregation::{Remote, Remotes};
 use crate::builtin::Names;
@@ -120,6 +121,7 @@ impl Documents {
         };
         let version = match accept::discovery(headers)? {
             Discovery::Legacy => None,
+            Discovery::LegacyProtobuf => return protobuf(legacy).map(Some),
             Discovery::V2 => Some("v2"),
             Discovery::V2Beta1 => Some("v2beta1"),
         };
@@ -139,6 +141,16 @@ impl Documents {
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
         Ok(Some(response))
     }
+}
+
+/// A document that is in JSON as a message.
+fn protobuf(json: &[u8]) -> Result<Response, Status> {
+    let mut tree: Value = serde_json::from_slice(json).map_err(Status::internal)?;
+    // In JSON one of them says nothing of its version.
+    tree["apiVersion"] = "v1".into();
+    let mut response = reply::encoded(StatusCode::OK, Encoding::Protobuf, &tree)?;
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
 }
 
 impl Aggregated {

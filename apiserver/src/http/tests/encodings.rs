@@ -137,3 +137,52 @@ async fn objects_and_lists_come_as_yaml() {
     let refused = world.call("GET", &format!("{MAPS}/none"), &accept, Body::empty()).await;
     assert_eq!((refused.code, read(&refused.text())["reason"].as_str()), (404, Some("NotFound")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn discovery_comes_as_protobuf() {
+    let world = start().await;
+    let row = async |path: &str, kind: &str, list: &str, field: &str| {
+        let shown = world.call("GET", path, &[PROTOBUF], Body::empty()).await;
+        assert_eq!(shown.header("content-type"), PROTOBUF.1);
+        assert_eq!(opened(&shown.bytes).0, format!("v1 {kind}"));
+        let (shown, json) = (protobuf::decode(&shown.bytes).unwrap(), world.get(path).await.value());
+        let names = |of: &Value| {
+            let items = of[list].as_array().unwrap().iter();
+            items.map(|item| item.get(field).unwrap_or(item).clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&shown), names(&json), "{path}");
+    };
+    row("/api", "APIVersions", "versions", "").await;
+    row("/api/v1", "APIResourceList", "resources", "verbs").await;
+    row("/apis", "APIGroupList", "groups", "preferredVersion").await;
+    row("/apis/apps", "APIGroup", "versions", "groupVersion").await;
+    row("/apis/apps/v1", "APIResourceList", "resources", "name").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn reviews_are_asked_and_answered_in_protobuf() {
+    let world = start().await;
+    let row = async |kind: &str, group: &str, spec: Value, field: &str, expected: Value| {
+        let version = format!("{group}/v1");
+        let review = json!({"kind": kind, "apiVersion": version, "spec": spec});
+        let sent = protobuf::encode(&review, protobuf::type_of(&version, kind).unwrap()).unwrap();
+        let path = format!("/apis/{version}/{}s", kind.to_lowercase());
+        let answer = world.call("POST", &path, &[PROTOBUF, ("content-type", PROTOBUF.1)], sent).await;
+        assert_eq!((answer.code, answer.header("content-type")), (201, PROTOBUF.1), "{}", answer.text());
+        let answer = protobuf::decode(&answer.bytes).unwrap();
+        assert_eq!(answer.pointer(field), Some(&expected), "{kind}: {answer}");
+    };
+    let pods = json!({"verb": "get", "resource": "pods", "namespace": "default"});
+    let about = |user: &str| json!({"user": user, "groups": ["system:masters"], "extra": {"a": ["b"]}, "resourceAttributes": pods});
+    let access = "authorization.k8s.io";
+    row("SubjectAccessReview", access, about("jane"), "/status/allowed", true.into()).await;
+    row("SubjectAccessReview", access, about("jane"), "/spec/extra/a/0", "b".into()).await;
+    let own = json!({"resourceAttributes": pods});
+    row("SelfSubjectAccessReview", access, own, "/status/allowed", true.into()).await;
+    let within = json!({"namespace": "default"});
+    row("SelfSubjectRulesReview", access, within, "/status/resourceRules/0/verbs/0", "*".into()).await;
+    let who = "authentication.k8s.io";
+    row("SelfSubjectReview", who, Value::Null, "/status/userInfo/username", "system:peapod:test".into())
+        .await;
+    row("TokenReview", who, json!({"token": "x"}), "/status/error", "invalid bearer token".into()).await;
+}
