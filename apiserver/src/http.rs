@@ -211,6 +211,7 @@ async fn answer(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
     response.headers_mut().entry(CACHE_CONTROL).or_insert(not_kept);
     debug!(parent: &span, code = response.status().as_u16(), "answered");
     let took = server.api.clock.now().duration_since(started).try_into().unwrap_or_default();
+    server.api.metrics.forget_gone(server.api.registry.served(), server.api.registry.remotes());
     server.api.metrics.answered(&about, response.status().as_u16(), (!is_long).then_some(took));
     match (is_head, is_compressed) {
         (true, _) => without_body(response),

@@ -1,10 +1,13 @@
 //! Counts requests under the names Kubernetes gives these figures.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::Status;
+use arc_swap::ArcSwapOption;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -15,15 +18,17 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::reply;
+use super::{OTHER, reply};
+use crate::aggregation::{Remote, Remotes};
 use crate::fairness;
+use crate::served::Served;
 
 /// From well under a millisecond, which reads take, to the longest a request may last.
 const DURATIONS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
 
-/// What a request was about. Only names that are served stand here, so there is a bounded number of these: custom
-/// kinds are made by those who administer the cluster.
+/// What a request was about. Only names that are served stand here, so there is a bounded number of these. Those of kinds
+/// that may go are not borrowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct About {
     pub verb: &'static str,
@@ -35,7 +40,7 @@ pub(super) struct About {
     pub scope: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct Answered {
     verb: &'static str,
     group: Cow<'static, str>,
@@ -58,7 +63,29 @@ pub struct Metrics {
     durations: Family<About, Histogram, fn() -> Histogram>,
     in_flight: Family<InFlight, Gauge>,
     long_running: Family<About, Gauge>,
+    passing: Arc<Passing>,
     pub(super) fairness: fairness::Figures,
+}
+
+/// What was counted under names that may go.
+#[derive(Default)]
+struct Passing {
+    seen: ArcSwapOption<Seen>,
+    counted: Mutex<BTreeSet<Answered>>,
+}
+
+/// What is served, as it was seen last.
+struct Seen {
+    served: Arc<Served>,
+    remotes: Arc<Remotes>,
+}
+
+impl Seen {
+    fn has(&self, group: &str, version: &str, resource: &str) -> bool {
+        let is_offered = |remote: &Arc<Remote>| remote.offered.names.iter().any(|name| name == resource);
+        self.served.version(group, resource, version).is_some()
+            || self.remotes.get(group, version).is_some_and(is_offered)
+    }
 }
 
 impl fmt::Debug for Metrics {
@@ -76,6 +103,7 @@ impl Metrics {
             durations: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             long_running: Family::default(),
+            passing: Arc::default(),
             fairness: fairness::Figures::register(registry),
         };
         let Self { requests, durations, in_flight, long_running, .. } = metrics.clone();
@@ -99,12 +127,58 @@ impl Metrics {
 
     /// Counts an answer. How long those last that go on is no measure of the server.
     pub(super) fn answered(&self, about: &About, code: u16, took: Option<Duration>) {
+        // A kind may have gone while it was asked for.
+        let is_gone = matches!(about.group, Cow::Owned(_))
+            && self
+                .passing
+                .seen
+                .load()
+                .as_ref()
+                .is_some_and(|seen| !seen.has(&about.group, &about.version, &about.resource));
+        let about = if is_gone { &OTHER } else { about };
         let About { verb, group, version, resource, subresource, scope } = about.clone();
         let answered = Answered { verb, group, version, resource, subresource, scope, code };
+        if matches!(about.group, Cow::Owned(_)) {
+            let mut counted = self.passing.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            if !counted.contains(&answered) {
+                counted.insert(answered.clone());
+            }
+        }
         self.requests.get_or_create(&answered).inc();
         if let Some(took) = took {
             self.durations.get_or_create(about).observe(took.as_secs_f64());
         }
+    }
+}
+
+impl Metrics {
+    /// Forgets what was counted of resources that are gone, after what is served has changed.
+    pub(super) fn forget_gone(&self, served: Arc<Served>, remotes: Arc<Remotes>) {
+        let is_same =
+            |seen: &Arc<Seen>| Arc::ptr_eq(&seen.served, &served) && Arc::ptr_eq(&seen.remotes, &remotes);
+        if self.passing.seen.load().as_ref().is_some_and(is_same) {
+            return;
+        }
+        let seen = Arc::new(Seen { served, remotes });
+        self.passing.seen.store(Some(seen.clone()));
+        let mut counted = self.passing.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.retain(|answered| {
+            let is_there = seen.has(&answered.group, &answered.version, &answered.resource);
+            if !is_there {
+                let about = answered.about();
+                self.requests.remove(answered);
+                self.durations.remove(&about);
+                self.long_running.remove(&about);
+            }
+            is_there
+        });
+    }
+}
+
+impl Answered {
+    fn about(&self) -> About {
+        let Self { verb, group, version, resource, subresource, scope, code: _ } = self.clone();
+        About { verb, group, version, resource, subresource, scope }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Custom kinds in the registry: which are served, and their objects in the version that was asked for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::backend::{Answer, DeleteOptions, ListOptions, Propagation, Reply, User};
@@ -16,7 +17,7 @@ use crate::custom::kind::CustomKind;
 use crate::openapi::OpenApi;
 use crate::outgoing::Outgoing;
 use crate::served::{KindHandle, Served, Version};
-use crate::store::{Collection, Draft};
+use crate::store::{Collection, Draft, Figures};
 
 impl Registry {
     /// From now on these custom kinds are served.
@@ -39,6 +40,16 @@ impl Registry {
     /// From now on this is what other servers serve; `change` may be asked more than once.
     pub(crate) fn change_remotes(&self, mut change: impl FnMut(&Remotes) -> Remotes) {
         self.remotes.rcu(|remotes| change(remotes));
+    }
+
+    /// What the store counts, without the resources that were once served and of which nothing is left.
+    pub fn figures(&self) -> Figures {
+        let served = self.served();
+        let names: BTreeSet<String> =
+            served.in_order().map(|version| version.kind().resource().group_resource()).collect();
+        let mut figures = self.store.figures();
+        figures.objects.retain(|name, count| *count > 0 || names.contains(name));
+        figures
     }
 
     /// The OpenAPI documents of everything that is served.

@@ -117,9 +117,7 @@ pub fn register(registry: &mut Registry, cluster: &Cluster) {
         queues(page, &all)?;
         scheduler(page, &all.scheduler())
     })));
-    registry.register_collector(Box::new(Figures(move |page: &mut Page<'_>| {
-        store(page, &server.store().figures())
-    })));
+    registry.register_collector(Box::new(Figures(move |page: &mut Page<'_>| store(page, &server.figures()))));
     registry.register_collector(Box::new(Figures(move |page: &mut Page<'_>| agent(page, &node.figures()))));
 }
 

@@ -111,6 +111,19 @@ async fn a_definition_is_established_and_its_kind_served() {
 }
 
 #[tokio::test]
+async fn nothing_is_counted_of_a_kind_that_is_gone() {
+    let world = start().await;
+    world.declare(cron_tabs()).await;
+    world.create(TABS, tab("a")).await;
+    let is_counted = async || world.get("/metrics").await.text().contains("crontabs");
+    assert!(is_counted().await);
+    let definition = format!("{DEFINITIONS}/crontabs.stable.example.com");
+    assert_eq!(world.call("DELETE", &definition, &[], "").await.code, 200);
+    world.until(TABS, |found| found["code"] == 404).await;
+    assert!(!is_counted().await, "{}", world.get("/metrics").await.text());
+}
+
+#[tokio::test]
 async fn what_is_declared_is_discovered_and_explained() {
     let world = start().await;
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
