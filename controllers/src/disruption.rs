@@ -73,22 +73,19 @@ fn of_pod(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target)) {
             add(Target::of(&POD_DISRUPTION_BUDGETS, budget));
         }
     }
-    if change.new.as_ref().and_then(Typed::<Pod>::one_of_many).is_some_and(|pod| stale::since(&pod).is_some())
-    {
+    if change.new.as_ref().is_some_and(stale::may_be) {
         add(Target::of(&PODS, pod));
     }
 }
 
 /// Whom a change of something with a scale concerns: the budgets of its namespace, if the scale changes.
 fn of_scale(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target)) {
-    let scale =
-        |object: &Option<Object>| object.as_ref().map(|object| object.value()["spec"]["replicas"].clone());
-    if scale(&change.old) == scale(&change.new) {
-        return;
-    }
     let budgets = cache.snapshot(&POD_DISRUPTION_BUDGETS);
-    let budgets = budgets.in_namespace(change.object().namespace());
-    budgets.for_each(|budget| add(Target::of(&POD_DISRUPTION_BUDGETS, budget)));
+    let mut budgets = budgets.in_namespace(change.object().namespace()).peekable();
+    let replicas = |object: &Option<Object>| object.as_ref().map(scale::replicas);
+    if budgets.peek().is_some() && replicas(&change.old) != replicas(&change.new) {
+        budgets.for_each(|budget| add(Target::of(&POD_DISRUPTION_BUDGETS, budget)));
+    }
 }
 
 fn selector(budget: &Object) -> LabelSelector {

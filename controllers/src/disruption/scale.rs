@@ -6,6 +6,7 @@ use api::resource::DEPLOYMENTS;
 use api::{Cache, Object, Resource};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::SCALED;
@@ -85,20 +86,37 @@ fn find(
     if let Some(above) = owner::controller_of(&object).filter(|above| above.kind == DEPLOYMENTS.kind) {
         let key = api::Key::new(namespace, above.name.as_str());
         let deployment = cache.get(&DEPLOYMENTS, &key).filter(|deployment| deployment.uid() == above.uid);
-        return Ok(deployment.map(|deployment| scale(&deployment, &["spec", "replicas"])));
+        return Ok(deployment.map(|deployment| (deployment.uid().to_owned(), replicas(&deployment))));
     }
     if SCALED.contains(&resource) {
-        return Ok(Some(scale(&object, &["spec", "replicas"])));
+        return Ok(Some((object.uid().to_owned(), replicas(&object))));
     }
     let unscaled = || format!("{} does not implement the scale subresource", resource.group_resource());
     let path = path_of_scale(cache, &resource).ok_or_else(|| NotScaled::Never(unscaled()))?;
-    let path: Vec<&str> = path.trim_start_matches('.').split('.').collect();
-    Ok(Some(scale(&object, &path)))
+    let mut path = path.trim_start_matches('.').split('.');
+    let replicas = path.try_fold(object.value(), |value, field| value.get(field)).and_then(Value::as_i64);
+    let replicas = i32::try_from(replicas.unwrap_or(0)).unwrap_or(i32::MAX);
+    Ok(Some((object.uid().to_owned(), replicas)))
 }
 
-fn scale(object: &Object, path: &[&str]) -> (String, i32) {
-    let replicas = path.iter().fold(object.value(), |value, field| &value[*field]).as_i64();
-    (object.uid().to_owned(), i32::try_from(replicas.unwrap_or(0)).unwrap_or(i32::MAX))
+/// Where built-in kinds have their scale.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Scaled {
+    spec: Replicas,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Replicas {
+    replicas: i32,
+}
+
+/// How many pods an object of a built-in kind asks for. Nothing else of it is decoded, or kept.
+pub(super) fn replicas(object: &Object) -> i32 {
+    // What does not fit its type was refused.
+    let scaled: Scaled = serde_json::from_slice(object.json()).unwrap_or_default();
+    scaled.spec.replicas
 }
 
 /// Where the objects of a custom kind say how many there are to be; none if they do not.

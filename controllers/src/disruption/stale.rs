@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::Object;
 use api::clock::add;
 use api::event::seconds;
 use api::resource::PODS;
@@ -21,6 +22,12 @@ const BY_NODE: &str = "TerminationByKubelet";
 
 /// The note holds for so long, as in Kubernetes.
 const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Whether a pod may be noted so. It is asked of every state of every pod, so the pod is not decoded for it.
+pub(super) fn may_be(pod: &Object) -> bool {
+    let (json, target) = (&pod.json()[..], TARGET.as_bytes());
+    json.windows(target.len()).any(|window| window == target)
+}
 
 /// Since when a pod is to go that does not begin to.
 pub(super) fn since(pod: &Pod) -> Option<Timestamp> {

@@ -150,4 +150,15 @@ fn an_eviction_that_came_to_nothing_is_taken_back() {
     row(target(500, "TerminationByKubelet"), "a:x:running", &[]);
     row(target(500, "EvictionByEvictionAPI"), "a:x:running:terminating", &[]);
     row(target(500, "EvictionByEvictionAPI"), "a:x:failed", &[]);
+    let noted =
+        json!({"metadata": {"name": "a"}, "status": {"conditions": [target(1, "EvictionByEvictionAPI")]}});
+    assert!(stale::may_be(&object(noted)));
+    assert!(!stale::may_be(pod("a:x:ready", &json!([])).object()));
+}
+
+#[test]
+fn the_scale_is_read_without_the_rest() {
+    let of = |value: Value| scale::replicas(&object(value));
+    assert_eq!(of(json!({"kind": "ReplicaSet", "metadata": {}, "spec": {"replicas": 3, "template": {}}})), 3);
+    assert_eq!(of(json!({"kind": "ReplicaSet", "metadata": {}, "spec": {}})), 0);
 }
