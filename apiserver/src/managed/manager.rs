@@ -61,6 +61,15 @@ impl<'a> Manager<'a> {
             && (self.operation == Operation::Apply || self.api_version == other.api_version)
     }
 
+    /// What is the same for both if they are one manager, and else is not.
+    pub fn identity(&self) -> (Cow<'a, str>, Operation, Cow<'a, str>, Cow<'a, str>) {
+        let version = match self.operation {
+            Operation::Apply => Cow::Borrowed(""),
+            Operation::Update => self.api_version.clone(),
+        };
+        (self.name.clone(), self.operation, self.subresource.clone(), version)
+    }
+
     /// Its name as it is meant.
     pub fn plain_name(&self) -> Cow<'_, str> {
         set::plain(&self.name)

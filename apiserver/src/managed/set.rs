@@ -145,6 +145,19 @@ impl<'a> Set<'a> {
         }
     }
 
+    /// What is in any of them. Pairs are joined first, so that nothing is copied more often than their number doubles.
+    pub fn union_of(mut sets: Vec<Self>) -> Self {
+        while sets.len() > 1 {
+            let mut pairs = sets.into_iter();
+            let mut joined = Vec::new();
+            while let Some(one) = pairs.next() {
+                joined.push(pairs.next().map_or_else(|| one.clone(), |other| one.union(&other)));
+            }
+            sets = joined;
+        }
+        sets.pop().unwrap_or_default()
+    }
+
     /// What is in this one but not in the other.
     #[must_use]
     pub fn difference(&self, other: &Set<'_>) -> Self {

@@ -1,12 +1,12 @@
 //! The versions of a kind in which fields of an object have owners: each entry counts in the version it was written in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::compare::{Comparison, compare};
 use super::entries::Entry;
-use super::set::{Kind, Set};
+use super::set::{Kind, Node, Set};
 use super::shape::{Items, Nature, Shape};
 use crate::served::OtherVersion;
 use crate::tree;
@@ -76,8 +76,9 @@ impl<'s> Versions<'s> {
     pub fn states(&self, entries: &[Entry<'_>], old: &Value, new: &Value) -> States {
         let names = entries.iter().map(|entry| &*entry.manager.api_version);
         let others = names.filter(|name| *name != self.current && self.known.contains_key(*name));
+        let others: BTreeSet<&str> = others.collect();
         let state = |object: &Value, name: &str| self.convert(object.clone(), &self.current, name);
-        others.map(|name| (name.to_owned(), (state(old, name), state(new, name)))).collect()
+        others.into_iter().map(|name| (name.to_owned(), (state(old, name), state(new, name)))).collect()
     }
 
     /// What differs in those versions.
@@ -93,34 +94,44 @@ impl<'s> Versions<'s> {
     pub fn reconcile(&self, entries: &mut Vec<Entry<'_>>) {
         entries.retain(|entry| self.known.contains_key(&*entry.manager.api_version));
         for entry in entries {
-            if let Some(set) = reconciled(self.shape(&entry.manager.api_version), entry.set()) {
-                entry.replace(set);
+            let shape = self.shape(&entry.manager.api_version);
+            // Nearly always, and then nothing is copied.
+            if !is_in_line(shape, entry.set()) {
+                entry.replace(brought_in_line(shape, entry.set()));
             }
         }
     }
 }
 
-/// The set in which nothing leads into what is owned as one; none if it is that already.
-fn reconciled<'a>(shape: Shape<'_>, set: &Set<'a>) -> Option<Set<'a>> {
-    let mut is_other = false;
+/// Whether nothing in a set leads into what is owned as one.
+fn is_in_line(shape: Shape<'_>, set: &Set<'_>) -> bool {
+    set.nodes().iter().all(|node| match behind(shape, node) {
+        Some(within) => !is_one(within) && is_in_line(within, &node.below),
+        None => true,
+    })
+}
+
+/// The set in which nothing does.
+fn brought_in_line<'a>(shape: Shape<'_>, set: &Set<'a>) -> Set<'a> {
     let mut whole = Set::default();
     for node in set.nodes() {
-        let name = node.element.plain();
-        let within = match node.element.kind {
-            Kind::Field => shape.member(&name).map(|member| member.shape),
-            Kind::Index | Kind::Key | Kind::Value => Some(shape.item()),
+        let (is_member, below) = match behind(shape, node) {
+            Some(within) if is_one(within) => (true, Set::default()),
+            Some(within) => (node.is_member, brought_in_line(within, &node.below)),
+            None => (node.is_member, node.below.clone()),
         };
-        let (mut is_member, mut below) = (node.is_member, node.below.clone());
-        if let Some(within) = within.filter(|_| !below.is_empty()) {
-            if is_one(within) {
-                (is_member, below, is_other) = (true, Set::default(), true);
-            } else if let Some(inner) = reconciled(within, &below) {
-                (below, is_other) = (inner, true);
-            }
-        }
         whole.push(node.element.clone(), is_member, below);
     }
-    is_other.then_some(whole)
+    whole
+}
+
+/// The type of what a node leads into; none if it leads no further, or into what no schema knows.
+fn behind<'s>(shape: Shape<'s>, node: &Node<'_>) -> Option<Shape<'s>> {
+    match node.element.kind {
+        _ if node.below.is_empty() => None,
+        Kind::Field => shape.member(&node.element.plain()).map(|member| member.shape),
+        Kind::Index | Kind::Key | Kind::Value => Some(shape.item()),
+    }
 }
 
 /// Whether the schema itself says that a value is owned as one.

@@ -1,6 +1,7 @@
 //! Keeps account of who owns which fields of the objects that are written.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use api::backend::WriteOptions;
 use api::field::FieldError;
@@ -71,7 +72,8 @@ pub(super) fn versions<'p>(place: &'p Place, served: &'p Served, entries: &[Entr
     let of_place = &place.version;
     let mut versions = Versions::new(&of_place.resource().api_version(), shape(of_place), of_place.other());
     let kind = place.resource().group_resource();
-    for name in entries.iter().map(|entry| &*entry.manager.api_version) {
+    let names: BTreeSet<&str> = entries.iter().map(|entry| &*entry.manager.api_version).collect();
+    for name in names {
         let found = (name != versions.current()).then(|| {
             let mut of_kind =
                 served.in_order().filter(|version| version.kind().resource().group_resource() == kind);
