@@ -48,7 +48,7 @@ impl Check {
                 webhook,
                 "matchConditions",
                 &format!("webhooks[{index}]"),
-                &[("expression", "bool")],
+                &[("expression", &["bool"])],
                 &names,
             );
         }
@@ -57,46 +57,53 @@ impl Check {
     fn policy(&mut self, spec: &Value) {
         let variables = policy::variables(spec);
         let names = Names { variables, ..Names::default() };
-        self.all(spec, "matchConditions", "spec", &[("expression", "bool")], &names);
+        self.all(spec, "matchConditions", "spec", &[("expression", &["bool"])], &names);
         let mut composed: Vec<String> = Vec::new();
         for (index, variable) in items(spec, "variables") {
             let names = Names { composed: &composed, ..names };
-            self.one(variable, "expression", &format!("spec.variables[{index}]"), "", &names);
+            self.one(variable, "expression", &format!("spec.variables[{index}]"), &[], &names);
             composed.push(tree::text(variable, "name").unwrap_or_default().to_owned());
         }
         let names = Names { composed: &composed, ..names };
-        self.all(spec, "validations", "spec", &[("expression", "bool")], &names);
+        self.all(spec, "validations", "spec", &[("expression", &["bool"])], &names);
         let of_messages = policy::of_messages(names);
-        self.all(spec, "validations", "spec", &[("messageExpression", "string")], &of_messages);
-        self.all(spec, "auditAnnotations", "spec", &[("valueExpression", "")], &names);
+        self.all(spec, "validations", "spec", &[("messageExpression", &["string"])], &of_messages);
+        self.all(spec, "auditAnnotations", "spec", &[("valueExpression", &["string", "null_type"])], &names);
         let names = Names { makes_objects: true, ..names };
         for (index, mutation) in items(spec, "mutations") {
             for (field, kind) in [("applyConfiguration", "map"), ("jsonPatch", "list")] {
                 let path = format!("spec.mutations[{index}].{field}");
-                self.one(&mutation[field], "expression", &path, kind, &names);
+                self.one(&mutation[field], "expression", &path, &[kind], &names);
             }
         }
     }
 
-    fn all(&mut self, parent: &Value, list: &str, path: &str, fields: &[(&str, &str)], names: &Names<'_>) {
+    fn all(&mut self, parent: &Value, list: &str, path: &str, fields: &[(&str, &[&str])], names: &Names<'_>) {
         for (index, item) in items(parent, list) {
-            for (field, kind) in fields {
-                self.one(item, field, &format!("{path}.{list}[{index}]"), kind, names);
+            for (field, kinds) in fields {
+                self.one(item, field, &format!("{path}.{list}[{index}]"), kinds, names);
             }
         }
     }
 
-    fn one(&mut self, parent: &Value, field: &str, path: &str, kind: &str, names: &Names<'_>) {
+    fn one(&mut self, parent: &Value, field: &str, path: &str, kinds: &[&str], names: &Names<'_>) {
         let Some(source) = tree::text(parent, field) else {
             return;
         };
         let words = match Expression::compile(source, names) {
             Err(error) => format!("compilation failed: {error}"),
-            Ok(expression) if !kind.is_empty() && expression.is_never(kind) => {
-                format!("compilation failed: must evaluate to {kind}")
-            }
-            Ok(_) => return,
+            Ok(expression) if kinds.iter().any(|kind| !expression.is_never(kind)) => return,
+            Ok(_) if kinds.is_empty() => return,
+            Ok(_) => format!("compilation failed: must evaluate to {}", one_of(kinds)),
         };
         self.errors.push(FieldError::invalid(format!("{path}.{field}"), source, words));
+    }
+}
+
+/// The types that a value may have, as messages list them.
+fn one_of(kinds: &[&str]) -> String {
+    match kinds {
+        [kind] => (*kind).to_owned(),
+        kinds => format!("one of [{}]", kinds.join(" ")),
     }
 }

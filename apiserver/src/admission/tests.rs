@@ -9,7 +9,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use api::backend::{Answer, Backend, Body, Patch, Reply, Request, User, Verb, WriteOptions};
-use api::resource::CONFIG_MAPS;
+use api::resource::{CONFIG_MAPS, EVENTS};
 use api::{Key, Object, Resource, Revision, Status};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

@@ -130,7 +130,7 @@ impl Compiled<Mutation> {
             Outcome::NotAsked => return Ok(None),
             Outcome::Failed(words) => return Err(words),
         }
-        let value = expression.evaluate(&scope, &mut Budget::new(COST_OF_ALL));
+        let value = Budget::new(COST_OF_ALL).on_one(|budget| expression.evaluate(&scope, budget));
         let failed =
             |words: String| format!("expression '{}' resulted in error: {words}", expression.source());
         let value = value.map_err(|failure| failed(failure.to_string()))?;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::admission::{Attributes, Surroundings};
+use crate::served::Version;
 use crate::store::{Collection, StoreKey};
 use crate::tree;
 
@@ -24,7 +25,38 @@ pub enum Params {
     /// It has none.
     None,
     /// Once with each of these.
-    Of(Vec<Object>),
+    Of(Vec<Param>),
+}
+
+/// A parameter in the version that the policy names.
+#[derive(Debug)]
+pub enum Param {
+    /// As it is stored.
+    Stored(Object),
+    /// In another version.
+    Shown(Value),
+}
+
+impl Param {
+    fn of(object: Object, version: &Version) -> Self {
+        let resource = version.resource();
+        if object.api_version() == resource.api_version() {
+            return Self::Stored(object);
+        }
+        let mut value = object.value().clone();
+        match version.other() {
+            Some(other) => other.bring_out(&mut value),
+            None => tree::set(&mut value, "apiVersion", Some(resource.api_version().into())),
+        }
+        Self::Shown(value)
+    }
+
+    fn value(&self) -> &Value {
+        match self {
+            Self::Stored(object) => object.value(),
+            Self::Shown(value) => value,
+        }
+    }
 }
 
 impl ParamKind {
@@ -47,16 +79,19 @@ impl ParamKind {
             return Ok(Params::None);
         }
         let Self { group, version, kind } = self;
-        let served = around.served.in_order().map(|version| version.resource());
-        let resource = served
-            .into_iter()
-            .find(|known| known.group == *group && known.version == *version && known.kind == *kind)
+        let mut served = around.served.in_order();
+        let version = served
+            .find(|known| {
+                let known = known.resource();
+                known.group == *group && known.version == *version && known.kind == *kind
+            })
             .ok_or_else(|| {
                 let slash = if group.is_empty() { "" } else { "/" };
                 format!(
                     "failed to find resource referenced by paramKind: '{group}{slash}{version}, Kind={kind}'"
                 )
             })?;
+        let resource = version.kind().resource();
         let namespace = match (resource.namespaced, tree::text(reference, "namespace")) {
             (false, Some(_)) => {
                 return Err(
@@ -90,7 +125,7 @@ impl ParamKind {
         if found.is_empty() && tree::text(reference, "parameterNotFoundAction") != Some("Allow") {
             return Err("no params found for policy binding with `Deny` parameterNotFoundAction".to_owned());
         }
-        Ok(Params::Of(found))
+        Ok(Params::Of(found.into_iter().map(|object| Param::of(object, version)).collect()))
     }
 }
 
@@ -99,7 +134,7 @@ impl Params {
     pub fn values(&self) -> Vec<Option<&Value>> {
         match self {
             Self::None => vec![None],
-            Self::Of(objects) => objects.iter().map(|object| Some(object.value())).collect(),
+            Self::Of(params) => params.iter().map(|param| Some(param.value())).collect(),
         }
     }
 }

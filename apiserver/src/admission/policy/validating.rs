@@ -151,7 +151,7 @@ impl Policy<Rules> {
         failed: &mut Vec<Failed>,
         findings: &mut Findings,
     ) {
-        let mut budget = Budget::new(COST_OF_ALL);
+        let (mut budget, before) = (Budget::new(COST_OF_ALL), failed.len());
         for (index, validation) in compiled.does.validations.iter().enumerate() {
             match budget.on_one(|budget| validation.expression.is_true(scope, budget)) {
                 Ok(true) => {}
@@ -160,7 +160,7 @@ impl Policy<Rules> {
                     failed.push(Failed { reason: validation.reason.clone(), ..Failed::at(index, message) });
                 }
                 Err(Failure::TooCostly) => {
-                    failed.clear();
+                    failed.truncate(before);
                     return self.fail(failed, Failed::at(0, OUT_OF_BUDGET.to_owned()));
                 }
                 Err(failure) => {
@@ -174,7 +174,15 @@ impl Policy<Rules> {
                     let text: String = text.chars().take(LONGEST_ANNOTATION).collect();
                     findings.annotations.insert(format!("{}/{key}", self.name), text);
                 }
-                Ok(_) => {}
+                Ok(cel::Value::Text(_) | cel::Value::Null) => {}
+                Ok(other) => {
+                    let words = format!(
+                        "valueExpression '{}' resulted in unsupported return type: {}. Return type must be either string or null.",
+                        expression.source(),
+                        other.kind()
+                    );
+                    self.fail(failed, Failed::at(index, words));
+                }
                 Err(failure) => self.fail(failed, Failed::at(index, resulted(expression, &failure))),
             }
         }

@@ -187,6 +187,11 @@ async fn what_cannot_be_found_out_goes_by_the_actions_too() {
     };
     let error = "expression 'object.data.nothing == 'a'' resulted in error: no such key: nothing";
     assert_eq!(reply.warnings, [warning(error), warning("failed expression: false")]);
+    let noted = json!({"auditAnnotations": [{"key": "k", "valueExpression": "object.data"}]});
+    world.policy("p", noted).await;
+    let reply = world.create_map("c", json!({"k": "v"})).await.unwrap();
+    let words = "valueExpression 'object.data' resulted in unsupported return type: map. Return type must be either string or null.";
+    assert_eq!(reply.warnings, [warning(words)]);
     world.policy("p", merged(failing, json!({"failurePolicy": "Ignore"}))).await;
     let reply = world.create_map("b", json!({"k": "v"})).await.unwrap();
     assert_eq!(reply.warnings, [warning("failed expression: false")]);
@@ -244,6 +249,12 @@ async fn a_policy_is_asked_with_each_of_its_parameters() {
     row(json!({"selector": {"matchLabels": {"use": "limit"}}}), Some("denied request: at most 5")).await;
     row(json!({"name": "gone", "parameterNotFoundAction": "Allow"}), None).await;
     row(json!({"name": "gone", "parameterNotFoundAction": "Deny"}), Some("denied request: failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction")).await;
+    let event = json!({"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "reason": "r", "type": "Normal"});
+    world.create(&EVENTS, event, false).await.unwrap();
+    let spec = json!({"paramKind": {"apiVersion": "events.k8s.io/v1", "kind": "Event"}, "validations": [
+        {"expression": "params.apiVersion == 'events.k8s.io/v1' && params.regarding.namespace == 'default'"}]});
+    world.policy("limit", spec).await;
+    row(json!({"name": "e"}), None).await;
     let spec = json!({"paramKind": {"apiVersion": "a.b/v1", "kind": "Foo"}, "validations": [{"expression": "true"}]});
     world.policy("limit", spec).await;
     row(json!({"name": "x"}), Some("failed to find resource referenced by paramKind: 'a.b/v1, Kind=Foo'"))
@@ -299,6 +310,13 @@ async fn expressions_that_make_no_sense_are_refused_when_they_are_stored() {
         policies(),
         spec(validations(json!([{"expression": "true", "messageExpression": "authorizer.path('/a').check('get').reason()"}]))),
         "spec.validations[0].messageExpression: Invalid value: \"authorizer.path('/a').check('get').reason()\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'authorizer' (in container '')",
+    )
+    .await;
+    let noted = |value: &str| json!({"auditAnnotations": [{"key": "k", "valueExpression": value}]});
+    row(
+        policies(),
+        spec(noted("[object.data.a]")),
+        "spec.auditAnnotations[0].valueExpression: Invalid value: \"[object.data.a]\": compilation failed: must evaluate to one of [string null_type]",
     )
     .await;
     row(
