@@ -116,6 +116,17 @@ fn the_examples_are_what_they_should_be() {
     }
 }
 
+/// What was found once: two entries of one manager, of which applying changed first one and then the other.
+#[test]
+fn the_entries_of_one_manager_are_one() {
+    let entry = |field: &str| {
+        json!({"manager": "stranger", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:metadata": {"f:labels": {field: {}}}}})
+    };
+    let owners = json!([entry("f:a"), entry("f:b")]);
+    applies(format!("{POD}\0{owners}\0{CONFIGURATION}").as_bytes());
+}
+
 proptest! {
     #[test]
     fn any_frame_is_answered(bytes in damaged(conversation())) {
