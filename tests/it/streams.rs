@@ -193,8 +193,8 @@ impl Kubectl {
 
         let node = self.succeed(&["get", "nodes", "-o", "name"], b"")?;
         let node = String::from_utf8(node)?;
-        let said = self.succeed(&["debug", node.trim(), "--image=localhost/idle"], b"")?;
-        let said = String::from_utf8(said)?;
+        let output = self.run(&["debug", node.trim(), "--image=localhost/idle"], b"")?;
+        let said = String::from_utf8([output.stdout, output.stderr].concat())?;
         let pod =
             said.split_whitespace().find(|word| word.starts_with("node-debugger-")).context(said.clone())?;
         let why = "spec.hostIPC: not supported yet";
