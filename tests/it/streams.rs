@@ -20,6 +20,12 @@ spec:
   containers: [{name: main, image: localhost/web, ports: [{containerPort: 8080}]}]
 ---
 apiVersion: v1
+kind: Pod
+metadata: {name: subject}
+spec:
+  containers: [{name: main, image: localhost/idle}]
+---
+apiVersion: v1
 kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
@@ -38,7 +44,7 @@ async fn every_kubectl_streams_over_every_protocol_it_knows() -> Result<()> {
     let checked = tokio::task::spawn_blocking(move || {
         let first = Kubectl::new(&kubectls[0], &home, &kubeconfig, true);
         first.apply(PODS)?;
-        first.succeed(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/web"], b"")?;
+        first.succeed(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/web", "pod/subject"], b"")?;
         for (number, program) in kubectls.iter().enumerate() {
             for over_websocket in [true, false] {
                 let kubectl = Kubectl::new(program, &home, &kubeconfig, over_websocket);
@@ -172,20 +178,20 @@ impl Kubectl {
     /// A container is added to a running pod, spoken to, and counts for nothing; a pod is copied with one more; and a pod that
     /// would be at home on the node itself says why it is not.
     fn check_debug(&self, name: &str) -> Result<()> {
-        let arguments = ["debug", "web", "-i", "--image=localhost/repeat", "--target=main", "-c", name];
+        let arguments = ["debug", "subject", "-i", "--image=localhost/repeat", "--target=main", "-c", name];
         let mut debug = Running(self.command(&arguments).spawn()?);
         let mut stdin = debug.0.stdin.take().context("its input")?;
         stdin.write_all(b"one\n")?;
         let mut lines = BufReader::new(debug.0.stdout.take().context("its output")?).lines();
         let heard = lines.find(|line| line.as_ref().is_ok_and(|line| line == "one"));
         ensure!(heard.is_some(), "the container said nothing");
-        assert_eq!(self.succeed(&["logs", "web", "-c", name], b"")?, b"one\n");
-        assert_eq!(self.succeed(&["exec", "web", "-c", name, "--", "echo", "two"], b"")?, b"two\n");
+        assert_eq!(self.succeed(&["logs", "subject", "-c", name], b"")?, b"one\n");
+        assert_eq!(self.succeed(&["exec", "subject", "-c", name, "--", "echo", "two"], b"")?, b"two\n");
         let path = "jsonpath={.status.phase} {.status.containerStatuses[*].ready} {.spec.containers[*].name}";
-        assert_eq!(self.succeed(&["get", "pod", "web", "-o", path], b"")?, b"Running true main");
+        assert_eq!(self.succeed(&["get", "pod", "subject", "-o", path], b"")?, b"Running true main");
 
         let copy = format!("--copy-to={name}");
-        self.succeed(&["debug", "web", &copy, "--image=localhost/idle", "-c", "idle"], b"")?;
+        self.succeed(&["debug", "subject", &copy, "--image=localhost/idle", "-c", "idle"], b"")?;
         self.succeed(&["wait", "--for=condition=Ready", "--timeout=60s", &format!("pod/{name}")], b"")?;
         let path = "jsonpath={.status.containerStatuses[*].name}";
         assert_eq!(self.succeed(&["get", "pod", name, "-o", path], b"")?, b"main idle");
