@@ -252,6 +252,24 @@ impl Object {
         })
     }
 
+    /// The same state without the values that were decoded from it; none if there are none. Text and encodings are shared.
+    pub fn bare(&self) -> Option<Self> {
+        let record = &*self.0;
+        if record.value.get().is_none() && record.typed.get().is_none() {
+            return None;
+        }
+        Some(Self(Arc::new(Record {
+            json: record.json.clone(),
+            api_version: record.api_version.clone(),
+            kind: record.kind.clone(),
+            metadata: record.metadata.clone(),
+            revision: record.revision,
+            value: OnceLock::new(),
+            encoded: record.encoded.clone(),
+            typed: OnceLock::new(),
+        })))
+    }
+
     /// Whether both are the same record in memory.
     pub fn is_same(&self, other: &Object) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -291,6 +309,9 @@ mod tests {
         assert_eq!(object.typed::<ConfigMap>().expect("fits").metadata.name.as_deref(), Some("a"));
         assert!(matches!(object.typed::<Pod>(), Err(DecodeError::OtherType { .. })));
         assert!(matches!(object.peek::<ConfigMap>(), Ok(Cow::Borrowed(_))));
+        let bare = object.bare().expect("something was decoded");
+        assert!(bare.bare().is_none() && matches!(bare.peek::<ConfigMap>(), Ok(Cow::Owned(_))));
+        assert_eq!((bare.json(), bare.key(), bare.revision()), (object.json(), object.key(), Revision(7)));
         assert_eq!((object.key().to_string(), object.revision()), ("b/a".into(), Revision(7)));
     }
 }

@@ -78,10 +78,6 @@ fn concerned_by_pod(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target))
     let Some(set) = owner::controller_of(pod) else {
         return;
     };
-    let ended = |object: &Object| object.typed::<Pod>().is_ok_and(pod::is_finished);
-    if !change.new.as_ref().is_none_or(ended) {
-        return;
-    }
     let set = cache.get(&REPLICA_SETS, &Key::new(pod.namespace(), set.name.as_str()));
     let Some(owner) = set.as_ref().and_then(owner::controller_of) else {
         return;
@@ -89,7 +85,8 @@ fn concerned_by_pod(cache: &Cache, change: &Change, add: &mut dyn FnMut(Target))
     let key = Key::new(pod.namespace(), owner.name.as_str());
     let deployment = cache.get(&DEPLOYMENTS, &key);
     let deployment = deployment.as_ref().and_then(|object| object.typed::<Deployment>().ok());
-    if deployment.is_some_and(recreates) {
+    let ended = |object: &Object| object.typed::<Pod>().is_ok_and(pod::is_finished);
+    if deployment.is_some_and(recreates) && change.new.as_ref().is_none_or(ended) {
         add(Target::new(&DEPLOYMENTS, key));
     }
 }

@@ -133,6 +133,21 @@ async fn changes_resume_after_any_revision_that_is_still_held() {
 }
 
 #[tokio::test]
+async fn states_of_the_past_are_held_as_text_only() {
+    let store = Store::in_memory().unwrap();
+    let begin = store.commit_one(put("a", "1", Expected::Absent)).await.unwrap();
+    let mut follower = store.changes(&Collection::from(&CONFIG_MAPS), begin.revision()).unwrap();
+    let first = store.commit_one(put("b", "1", Expected::Absent)).await.unwrap();
+    first.typed::<k8s_openapi::api::core::v1::ConfigMap>().unwrap();
+    store.commit_one(put("b", "2", Expected::At(first.revision()))).await.unwrap();
+    let held = follower.read(10).unwrap();
+    let [made, changed] = &held[..] else { panic!("{held:?}") };
+    let old = changed.old.as_ref().unwrap();
+    assert!(made.object.is_same(old) && !old.is_same(&first) && old.bare().is_none());
+    assert_eq!((old.json(), old.revision()), (first.json(), first.revision()));
+}
+
+#[tokio::test]
 async fn changes_are_held_longer_for_a_watcher_that_is_there() {
     let store = Store::in_memory().unwrap();
     let collection = Collection::from(&CONFIG_MAPS);
