@@ -235,8 +235,8 @@ impl Object {
             .ok_or_else(|| DecodeError::OtherType { kind: self.kind().into(), name: self.key().to_string() })
     }
 
-    /// The same for who looks at each state once: what nobody decoded before is not kept. A small pod takes ten times its
-    /// JSON as a typed value.
+    /// The same for who looks at each state once: what nobody decoded before is not kept. A typed pod takes several times
+    /// its JSON.
     pub fn peek<K: DeserializeOwned + Clone + Any + Send + Sync>(&self) -> Result<Cow<'_, K>, DecodeError> {
         match self.0.typed.get().is_some() {
             true => self.typed().map(Cow::Borrowed),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::path::Path;
 use crate::registry::metadata::check_labels_and_annotations;
-use crate::tree;
+use crate::tree::{self, go_type};
 
 /// The converted objects of an answer. A refusal says how the words about it go on after the webhook was named.
 pub fn accepted(
@@ -156,19 +156,6 @@ fn check_texts(field: &str, value: &Value) -> Result<(), String> {
             Err(format!("metadata.{field}[{key}] must be a string, but is {found} in converted object"))
         }
         None => Ok(()),
-    }
-}
-
-/// What Go calls the type of a JSON value.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }
 

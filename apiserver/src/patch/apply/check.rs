@@ -9,6 +9,7 @@ use crate::managed::item::Naming;
 use crate::managed::set::{Element, Kind};
 use crate::managed::shape::{Items, Nature, Scalar};
 use crate::managed::text::shown;
+use crate::tree::go_type;
 
 /// No more mistakes than this are told at once.
 const MOST_MISTAKES: usize = 64;
@@ -134,17 +135,5 @@ impl std::fmt::Display for GoSyntax<'_> {
             }
             other => other.fmt(formatter),
         }
-    }
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::String(_) => "string",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::order::{self, Identity};
-use super::refusal::{Refusal, shown_list, type_name};
+use super::refusal::{Refusal, shown_list};
 use super::{DIRECTIVE, Rule, merge_member, merge_members, strip};
+use crate::tree::go_type;
 
 /// Merges the items of a patch into those of the document.
 pub fn merge(document: Vec<Value>, patch: Vec<Value>, rule: Rule) -> Result<Vec<Value>, Refusal> {
@@ -124,7 +125,7 @@ pub fn delete(document: &mut Map<String, Value>, name: &str, values: Value) -> R
 
 /// The type of all items; nothing if there are none.
 fn item_type(document: &[Value], patch: &[Value]) -> Result<Option<&'static str>, Refusal> {
-    let mut types = document.iter().chain(patch).map(type_name);
+    let mut types = document.iter().chain(patch).map(go_type);
     let first = types.next();
     match types.all(|other| Some(other) == first) {
         true => Ok(first),

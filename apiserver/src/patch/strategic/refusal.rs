@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::tree::go_type;
+
 /// Longer values are shown cut: a message is read by people.
 const LONGEST_SHOWN: usize = 1_024;
 
@@ -91,20 +93,7 @@ impl Refusal {
 
 /// As Go prints the type where it expects one; null has none.
 fn type_or_nothing(value: &Value) -> &'static str {
-    if value.is_null() { "%!s(<nil>)" } else { type_name(value) }
-}
-
-/// What Go calls the type; two items of one list must have the same.
-pub(super) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
+    if value.is_null() { "%!s(<nil>)" } else { go_type(value) }
 }
 
 /// As Go prints it: `map[name:web ports:[80 443]]`.
@@ -148,7 +137,7 @@ fn write_as_text(value: &Value, text: &mut String) {
         Value::Array(items) => write_list(items, text, write_as_text),
         Value::Object(members) => write_map(members, text, write_as_text),
         Value::Bool(_) | Value::Number(_) => {
-            text.push_str(&format!("%!s({}={value})", type_name(value)));
+            text.push_str(&format!("%!s({}={value})", go_type(value)));
         }
     }
 }
