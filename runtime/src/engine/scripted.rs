@@ -3,6 +3,7 @@
 //! A script is text, `;` between its parts, in any order:
 //!
 //! ```text
+//! pull 2s              the image is not there and is pulled in that time; `pull fails WHY`
 //! prepare 2s           making the image ready takes that long; `prepare fails WHY`
 //! start 1s             the container runs after that long; `start fails WHY`
 //! serve 8080           listens there and answers each connection with the pod's name and image
@@ -18,9 +19,10 @@ mod commands;
 mod play;
 mod script;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use api::Clock;
 use futures::FutureExt;
@@ -42,6 +44,8 @@ pub struct ScriptedEngine {
 
 #[derive(Default)]
 struct Scripts {
+    /// Those that were pulled.
+    pulled: BTreeSet<Reference>,
     by_name: BTreeMap<Reference, Arc<Script>>,
     otherwise: Option<Arc<Script>>,
 }
@@ -77,7 +81,10 @@ impl ScriptedEngine {
     pub fn register(&self, image: &str, script: &str) -> Result<(), ScriptError> {
         let reference = image.parse().map_err(|error| ScriptError::new(image, error))?;
         let script = Arc::new(script.parse()?);
-        self.scripts().by_name.insert(reference, script);
+        let mut scripts = self.scripts();
+        scripts.pulled.remove(&reference);
+        scripts.by_name.insert(reference, script);
+        drop(scripts);
         Ok(())
     }
 
@@ -88,7 +95,10 @@ impl ScriptedEngine {
 
     /// The image of that name, as a store has it.
     pub fn image(&self, reference: &Reference) -> Option<Image> {
-        self.script(reference)?;
+        let is_elsewhere = self.script(reference)?.pull.is_some();
+        if is_elsewhere && !self.scripts().pulled.contains(reference) {
+            return None;
+        }
         Some(Image {
             reference: reference.clone(),
             digest: format!("script:{}", reference.short_name()),
@@ -97,6 +107,22 @@ impl ScriptedEngine {
             kind: ImageKind::Module,
             entrypoint: vec![reference.short_name().to_owned()],
         })
+    }
+
+    /// Pulls the image of that name; says how long it took, or why it failed in the words of container runtimes.
+    pub async fn pull_image(&self, reference: &Reference) -> Result<(Image, Duration), String> {
+        let pull = self.script(reference).map(|script| script.pull.clone().unwrap_or_default());
+        let took = match pull {
+            Some(Outcome::Takes(span)) => span,
+            Some(Outcome::Fails(why)) => return Err(why),
+            None => {
+                return Err(format!("failed to resolve reference \"{reference}\": {reference}: not found"));
+            }
+        };
+        self.clock.sleep(took).await;
+        self.scripts().pulled.insert(reference.clone());
+        let image = self.image(reference).ok_or_else(|| format!("{reference} is gone"))?;
+        Ok((image, took))
     }
 
     /// How many images it knows by name.

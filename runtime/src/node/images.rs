@@ -1,24 +1,48 @@
-//! Where the node finds the image a container names.
+//! Where the node finds the image a container names, or pulls it from.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
 
 use super::machine::ImageFailure;
 use super::plan::PullPolicy;
 use crate::engine::scripted::ScriptedEngine;
 use crate::images::{Image, ImageStore, Reference};
 
-/// Knows images by name: the store on disk, or a test's table.
+/// Knows images by name: the store on disk with the registries behind it, or a test's table.
 pub trait Images: Send + Sync + 'static {
-    /// The image of that name.
+    /// The image of that name, if it need not be pulled.
     fn find(&self, reference: &Reference) -> Option<Image>;
+
+    /// Brings the image of that name as it is in its registry now. Says why not in a sentence.
+    fn pull<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<PulledImage, String>>;
 
     /// How many names it knows.
     fn count(&self) -> usize;
 }
 
+/// An image that was pulled.
+#[derive(Clone, Debug)]
+pub struct PulledImage {
+    /// The image.
+    pub image: Image,
+    /// How long it took once it was its turn.
+    pub took: Duration,
+}
+
 impl Images for ImageStore {
     fn find(&self, reference: &Reference) -> Option<Image> {
         Self::find(self, reference)
+    }
+
+    fn pull<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<PulledImage, String>> {
+        let message = format!(
+            "pulling from {} is not supported yet; import the image as localhost/{} and use that name",
+            reference.host(),
+            reference.short_name()
+        );
+        Box::pin(std::future::ready(Err(message)))
     }
 
     fn count(&self) -> usize {
@@ -31,29 +55,37 @@ impl Images for ScriptedEngine {
         self.image(reference)
     }
 
+    fn pull<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<PulledImage, String>> {
+        Box::pin(async {
+            let (image, took) = self.pull_image(reference).await?;
+            Ok(PulledImage { image, took })
+        })
+    }
+
     fn count(&self) -> usize {
         Self::count(self)
     }
 }
 
-/// Finds the image of that name if the policy lets it be used.
-pub(super) fn look_up(
-    images: &Arc<dyn Images>,
-    name: &str,
-    policy: PullPolicy,
-) -> Result<Image, ImageFailure> {
+/// How a container comes to its image.
+pub(super) enum Way {
+    /// It is there.
+    Present(Image),
+    /// It is to be pulled.
+    Pull(Reference),
+}
+
+/// Finds the image of that name, or says that it is to be pulled, as the policy wants it.
+pub(super) fn look_up(images: &Arc<dyn Images>, name: &str, policy: PullPolicy) -> Result<Way, ImageFailure> {
     let reference: Reference = name.parse().map_err(|error| ImageFailure::InvalidName(format!("{error}")))?;
-    let found = images.find(&reference);
-    match (found, policy) {
-        (Some(image), PullPolicy::IfNotPresent | PullPolicy::Never) => Ok(image),
-        (Some(image), PullPolicy::Always) if reference.is_local() => Ok(image),
-        (None, PullPolicy::Never) if !reference.is_local() => Err(ImageFailure::NeverPull),
-        (None, _) if reference.is_local() => Err(ImageFailure::NotPulled(absent(&reference))),
-        _ => Err(ImageFailure::NotPulled(format!(
-            "pulling from {} is not supported yet; import the image as localhost/{} and use that name",
-            reference.host(),
-            reference.short_name()
-        ))),
+    if policy == PullPolicy::Always && !reference.is_local() {
+        return Ok(Way::Pull(reference));
+    }
+    match images.find(&reference) {
+        Some(image) => Ok(Way::Present(image)),
+        None if reference.is_local() => Err(ImageFailure::NotPulled(absent(&reference))),
+        None if policy == PullPolicy::Never => Err(ImageFailure::NeverPull),
+        None => Ok(Way::Pull(reference)),
     }
 }
 

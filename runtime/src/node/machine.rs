@@ -40,7 +40,9 @@ use jiff::Timestamp;
 
 pub use conditions::{Condition, Conditions};
 pub use container::{ContainerMachine, State, Termination};
-pub use message::{Action, Attempt, Event, ImageFailure, MountFailure, Note, Refusal, StartFailure};
+pub use message::{
+    Action, Attempt, Event, ImageFailure, ImageNews, MountFailure, Note, Pulled, Refusal, StartFailure,
+};
 
 use super::plan::{Former, FormerContainer, PodPlan};
 use back_off::BackOff;
@@ -257,6 +259,11 @@ impl PodMachine {
             Event::Mounted(answer) => self.mounted(answer, now, actions),
             Event::SourcesChanged => self.look_again(now),
             Event::Woken => {}
+            Event::Image(index, attempt, news) => {
+                if let Some((container, context)) = self.of_attempt(index, attempt) {
+                    container.image_news(news, &context, actions);
+                }
+            }
             Event::Prepared(index, attempt, answer) => {
                 if let Some((container, context)) = self.of_attempt(index, attempt) {
                     container.prepared(answer, &context, now, actions);

@@ -195,8 +195,8 @@ async fn what_cannot_run_says_why() {
     );
     assert_eq!(
         reason("registry", main(json!({"image": "nginx"}))).await,
-        "ErrImagePull: failed to pull image \"nginx\": pulling from docker.io is not supported yet; import the image as \
-         localhost/nginx and use that name"
+        "ErrImagePull: failed to pull image \"nginx\": failed to resolve reference \
+         \"docker.io/library/nginx:latest\": docker.io/library/nginx:latest: not found"
     );
     assert_eq!(
         reason("never", main(json!({"image": "nginx", "imagePullPolicy": "Never"}))).await,

@@ -1,6 +1,7 @@
 //! Carries out what the machine of one pod decides, and reports its status.
 
 mod container;
+mod image;
 mod mounts;
 mod report;
 mod tokens;
@@ -18,12 +19,12 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tracing::{Instrument, debug, info_span, warn};
 
+use super::Shared;
 use super::machine::{Action, Event, Note, PodMachine};
 use super::plan::{Former, PodPlan};
 use super::post::Mail;
 use super::presence::Stay;
 use super::room::Room;
-use super::{Shared, images};
 use crate::limits::PodLimits;
 use crate::network::{Interface, PodIdentity};
 use crate::volumes::{self, PodVolumes};
@@ -194,13 +195,7 @@ impl Worker {
             Action::Attach => Some(Event::Attached(self.attach())),
             Action::SetUp => self.begin_set_up(),
             Action::Prepare { container, attempt, image, policy } => {
-                let found = images::look_up(&self.node.config.images, &image, policy);
-                let engine = Arc::clone(&self.node.config.engine);
-                match found {
-                    Ok(image) => self.places[container].prepare(engine, image, attempt),
-                    Err(failure) => return Some(Event::Prepared(container, attempt, Err(failure))),
-                }
-                None
+                Some(self.prepare(container, attempt, &image, policy))
             }
             Action::Start { container, attempt, run } => self.start(container, attempt, run),
             Action::Abandon(container) => {

@@ -7,6 +7,8 @@ use std::time::Duration;
 /// What a scripted container does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
+    /// How it is pulled; none if it is there.
+    pub(super) pull: Option<Outcome>,
     pub(super) prepare: Outcome,
     pub(super) start: Outcome,
     pub(super) serve: Vec<u16>,
@@ -73,7 +75,7 @@ impl ScriptError {
     }
 }
 
-const FORMS: &str = "expected prepare SPAN, prepare fails WHY, start SPAN, start fails WHY, serve PORT, print WORDS, \
+const FORMS: &str = "expected pull SPAN, pull fails WHY, prepare SPAN, prepare fails WHY, start SPAN, start fails WHY, serve PORT, print WORDS, \
     repeat, exit CODE, exit CODE after SPAN, exit oom after SPAN, stop SPAN or stop never";
 
 impl FromStr for Script {
@@ -92,6 +94,7 @@ impl Script {
     fn add(&mut self, part: &str) -> Option<()> {
         let (verb, rest) = part.split_once(' ').unwrap_or((part, ""));
         match verb {
+            "pull" => self.pull = Some(outcome(rest)?),
             "prepare" => self.prepare = outcome(rest)?,
             "start" => self.start = outcome(rest)?,
             "serve" => self.serve.push(rest.parse().ok()?),

@@ -1,6 +1,7 @@
 //! The part of a pod's machine that decides the life of one container.
 
 mod answers;
+mod image;
 
 use api::event::Severity;
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use super::super::plan::{ContainerPlan, FormerContainer};
 use super::back_off::BackOff;
 use super::message::{Action, Attempt, Note};
+use image::FailedPull;
 
 /// The exit code of a container that was killed.
 const KILLED: i32 = 137;
@@ -25,6 +27,8 @@ pub struct ContainerMachine {
     before_last: Option<Termination>,
     crashes: BackOff,
     tries: BackOff,
+    /// A pull that is not to be tried again yet.
+    failed_pull: Option<FailedPull>,
 }
 
 /// What a container does now.
@@ -109,6 +113,7 @@ impl ContainerMachine {
             before_last: None,
             crashes: BackOff::default(),
             tries: BackOff::default(),
+            failed_pull: None,
         }
     }
 
@@ -186,14 +191,14 @@ impl ContainerMachine {
     /// Starts it if it is time to.
     pub(super) fn go_on(&mut self, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
         match &mut self.state {
-            State::New => self.begin(index, actions),
-            State::Waiting { until: Some(until), .. } if *until <= now => self.begin(index, actions),
+            State::New => self.begin(index, now, actions),
+            State::Waiting { until: Some(until), .. } if *until <= now => self.begin(index, now, actions),
             State::Running { ending: Some(ending), .. } => ending.kill_if_due(index, now, actions),
             _ => {}
         }
     }
 
-    fn begin(&mut self, index: usize, actions: &mut Vec<Action>) {
+    fn begin(&mut self, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
         if let Some(message) = self.plan.unsupported.clone() {
             actions.push(Action::Record(Note {
                 container: Some(index),
@@ -202,6 +207,9 @@ impl ContainerMachine {
                 message: message.clone(),
             }));
             return self.wait("CreateContainerError", message, None);
+        }
+        if self.backs_off_pulling(index, now, actions) {
+            return;
         }
         self.attempt += 1;
         self.state = State::Preparing;
@@ -248,6 +256,7 @@ impl ContainerMachine {
             }
         }
         (self.crashes, self.tries) = (BackOff::default(), BackOff::default());
+        self.failed_pull = None;
     }
 
     /// Ends it, whatever it does, and for good.

@@ -238,6 +238,7 @@ fn news(index: usize, doing: Option<(Doing, Attempt)>) -> Vec<Event> {
     match doing {
         None => vec![],
         Some((Doing::Preparing, attempt)) => vec![
+            Event::Image(index, attempt, ImageNews::Pulling { missing_secrets: Vec::new() }),
             Event::Prepared(index, attempt, Ok("id".into())),
             Event::Prepared(index, attempt, Err(ImageFailure::NotPulled(String::new()))),
         ],

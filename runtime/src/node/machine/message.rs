@@ -1,6 +1,7 @@
 //! What a pod's machine is told and what it asks for.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use api::event::Severity;
 
@@ -20,6 +21,8 @@ pub enum Event {
     Attached(Result<IpAddr, String>),
     /// The volumes are made, or why not.
     Mounted(Result<(), MountFailure>),
+    /// The image was found, or is being pulled.
+    Image(usize, Attempt, ImageNews),
     /// The image is ready to run, or why not; holds the image's id.
     Prepared(usize, Attempt, Result<String, ImageFailure>),
     /// The container runs, or why not.
@@ -51,6 +54,31 @@ pub struct MountFailure {
     pub message: String,
     /// Whether nothing but another pod helps.
     pub is_final: bool,
+}
+
+/// What comes of an image before it is ready to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageNews {
+    /// It is there and need not be pulled.
+    Present,
+    /// It is being pulled.
+    Pulling {
+        /// Secrets that the pod names for it and that cannot be had.
+        missing_secrets: Vec<String>,
+    },
+    /// It was pulled.
+    Pulled(Pulled),
+}
+
+/// How an image was pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// How long that took.
+    pub took: Duration,
+    /// How long it took together with the wait for other pulls.
+    pub with_waiting: Duration,
+    /// How much an image it is.
+    pub size_bytes: u64,
 }
 
 /// Why an image is not ready to run.
@@ -86,7 +114,7 @@ pub enum Action {
     Attach,
     /// Make the volumes. Answered by [`Event::Mounted`], at once or later, unless the pod ends before.
     SetUp,
-    /// Make an image ready to run. Answered by [`Event::Prepared`].
+    /// Make an image ready to run. Answered by [`Event::Image`], then by [`Event::Prepared`].
     Prepare {
         /// Which container.
         container: usize,

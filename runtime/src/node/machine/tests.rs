@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod images;
+
 use std::time::Duration;
 
 use api::Key;
@@ -69,6 +71,12 @@ impl Trial {
                     Action::SetUp => events.push_back(Event::Mounted(Ok(()))),
                     Action::Prepare { container, attempt, .. } => {
                         self.attempts[*container] = *attempt;
+                        let news = if self.images_missing {
+                            ImageNews::Pulling { missing_secrets: Vec::new() }
+                        } else {
+                            ImageNews::Present
+                        };
+                        events.push_back(Event::Image(*container, *attempt, news));
                         let answer = if self.images_missing { missing } else { Ok("id".into()) };
                         events.push_back(Event::Prepared(*container, *attempt, answer));
                     }
@@ -216,21 +224,6 @@ fn the_restart_policy_decides_the_last_phase() {
     check(RestartPolicy::OnFailure, [0, 0], "Succeeded a:ended=0/0 b:ended=0/0");
     check(RestartPolicy::OnFailure, [0, 3], "Running a:ended=0/0 b:running/1");
     check(RestartPolicy::Always, [0, 0], "Running a:running/1 b:running/1");
-}
-
-#[test]
-fn a_missing_image_is_looked_for_again() {
-    let mut trial = Trial::new(RestartPolicy::Always, &["web"]);
-    trial.images_missing = true;
-    let actions = trial.tell(Event::Woken);
-    assert_eq!(actions[4], "Failed: Failed to pull image \"localhost/web:v1\": no such image");
-    assert_eq!(actions[5], "Failed: Error: ErrImagePull");
-    assert_eq!(trial.summary(), "Pending web:ErrImagePull/0");
-    assert_eq!(trial.wait(10), ["Prepare 0", "BackOff: Back-off pulling image \"localhost/web:v1\""]);
-    assert_eq!(trial.summary(), "Pending web:ImagePullBackOff/0");
-    trial.images_missing = false;
-    trial.wait(20);
-    assert_eq!(trial.summary(), "Running web:running/0");
 }
 
 #[test]

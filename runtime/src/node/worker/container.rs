@@ -4,21 +4,25 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use api::Clock;
 use api::channels::pipe;
 use api::quantity::Quantity;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod, ResourceRequirements};
 use tokio::sync::{Mutex, watch};
 use tracing::debug;
 
 use super::Worker;
 use crate::engine::{Container, ContainerConfig, Engine, Exit, Mount, PrepareError, Program, StartError};
-use crate::images::Image;
+use crate::images::{Image, Reference};
 use crate::limits::{ContainerLimits, PodLimits};
 use crate::logs::{LogFile, LogStream};
+use crate::node::Shared;
 use crate::node::env::{self, Surroundings, environment};
-use crate::node::machine::{Attempt, Event, ImageFailure, StartFailure};
+use crate::node::images::PulledImage;
+use crate::node::machine::{Attempt, Event, ImageFailure, ImageNews, Pulled, StartFailure};
 use crate::node::output::{ContainerLog, Output};
 use crate::node::plan::plain;
 use crate::node::presence::{Input, Reachable, Stay};
@@ -54,6 +58,13 @@ struct Prepared {
     image: Image,
 }
 
+/// A pull that is under way, and what it is for.
+pub(super) struct Pulling {
+    engine: Arc<dyn Engine>,
+    clock: Clock,
+    began: Timestamp,
+}
+
 /// What a running container is told. Later steps are graver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
@@ -65,7 +76,8 @@ pub(super) enum Step {
 
 /// What came of what was being done.
 pub(super) enum News {
-    Prepared(Result<Arc<dyn Program>, PrepareError>, Image),
+    Pulled(Result<Box<PulledImage>, String>, Pulling),
+    Prepared(Result<Arc<dyn Program>, PrepareError>, Box<Image>),
     Started(Result<Box<dyn Container>, StartError>),
     Exited(Exit),
 }
@@ -74,12 +86,21 @@ pub(super) enum News {
 const LOGS_KEPT: usize = 2;
 
 impl Place {
+    /// Pulls the image and goes on to prepare it.
+    pub(super) fn pull(&mut self, node: &Shared, reference: Reference, attempt: Attempt) {
+        self.attempt = attempt;
+        let images = Arc::clone(&node.config.images);
+        let clock = node.config.clock.clone();
+        let pulling = Pulling { engine: Arc::clone(&node.config.engine), began: clock.now(), clock };
+        self.doing = Some(async move { News::Pulled(images.pull(&reference).await.map(Box::new), pulling) }.boxed());
+    }
+
     pub(super) fn prepare(&mut self, engine: Arc<dyn Engine>, image: Image, attempt: Attempt) {
         self.attempt = attempt;
         self.doing = Some(
             async move {
                 let prepared = engine.prepare(&image).await;
-                News::Prepared(prepared, image)
+                News::Prepared(prepared, Box::new(image))
             }
             .boxed(),
         );
@@ -128,9 +149,20 @@ impl Place {
     /// Goes on with what came, and says what the machine must know of it.
     pub(super) fn take_in(&mut self, index: usize, news: News) -> Event {
         match news {
+            News::Pulled(Ok(pulled), Pulling { engine, clock, began }) => {
+                let PulledImage { image, took } = *pulled;
+                let with_waiting = clock.now().duration_since(began).unsigned_abs();
+                let size_bytes = image.size_bytes;
+                self.prepare(engine, image, self.attempt);
+                let pulled = Pulled { took, with_waiting, size_bytes };
+                Event::Image(index, self.attempt, ImageNews::Pulled(pulled))
+            }
+            News::Pulled(Err(why), _) => {
+                Event::Prepared(index, self.attempt, Err(ImageFailure::NotPulled(why)))
+            }
             News::Prepared(Ok(program), image) => {
                 let id = format!("{}@{}", image.reference.repository(), image.digest);
-                self.program = Some(Prepared { program, image });
+                self.program = Some(Prepared { program, image: *image });
                 Event::Prepared(index, self.attempt, Ok(id))
             }
             News::Prepared(Err(error), _) => {

@@ -33,8 +33,7 @@ impl ContainerMachine {
         }
         match answer {
             Ok(image_id) => {
-                let message = format!("Container image {:?} already present on machine", self.plan.image);
-                actions.push(note(context, Severity::Normal, "Pulled", message));
+                self.failed_pull = None;
                 self.image_id = image_id;
                 self.state = State::Starting;
                 actions.push(Action::Start {
@@ -47,49 +46,6 @@ impl ContainerMachine {
         }
     }
 
-    fn lack_image(
-        &mut self,
-        failure: ImageFailure,
-        context: &Context,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        let image = &self.plan.image;
-        let is_first = self.tries == BackOff::default();
-        let retry = Some(add(now, self.tries.next_retry()));
-        let mut warn =
-            |reason, message: String| actions.push(note(context, Severity::Warning, reason, message));
-        let (reason, message, until) = match failure {
-            ImageFailure::InvalidName(why) => {
-                let message = format!("Failed to apply default image tag {image:?}: {why}");
-                warn("InspectFailed", message.clone());
-                ("InvalidImageName", message, None)
-            }
-            ImageFailure::NeverPull => {
-                let message = format!("Container image {image:?} is not present with pull policy of Never");
-                warn("ErrImageNeverPull", message.clone());
-                ("ErrImageNeverPull", message, retry)
-            }
-            ImageFailure::NotPulled(why) if is_first => {
-                let message = format!("failed to pull image {image:?}: {why}");
-                warn("Failed", format!("Failed to pull image {image:?}: {why}"));
-                warn("Failed", "Error: ErrImagePull".to_owned());
-                ("ErrImagePull", message, retry)
-            }
-            ImageFailure::NotPulled(why) => {
-                let words = format!("Back-off pulling image {image:?}");
-                let message = format!("{words}: ErrImagePull: {why}");
-                actions.push(note(context, Severity::Normal, "BackOff", words));
-                ("ImagePullBackOff", message, retry)
-            }
-            ImageFailure::Unfit(why) => {
-                warn("Failed", format!("Error: {why}"));
-                ("CreateContainerError", why, retry)
-            }
-        };
-        self.wait(reason, message, until);
-    }
-
     pub(in super::super) fn started(
         &mut self,
         answer: Result<(), StartFailure>,
@@ -100,16 +56,16 @@ impl ContainerMachine {
         if self.state != State::Starting {
             return;
         }
-        let failed = |why: &str| note(context, Severity::Warning, "Failed", format!("Error: {why}"));
+        let failed = |why: &str| note(context.index, Severity::Warning, "Failed", format!("Error: {why}"));
         match answer {
             Ok(()) => {
                 self.tries = BackOff::default();
                 self.count_run();
                 self.state = State::Running { since: now, ending: None };
                 let created = "Container created".to_owned();
-                actions.push(note(context, Severity::Normal, "Created", created));
+                actions.push(note(context.index, Severity::Normal, "Created", created));
                 let started = "Container started".to_owned();
-                actions.push(note(context, Severity::Normal, "Started", started));
+                actions.push(note(context.index, Severity::Normal, "Started", started));
             }
             Err(StartFailure::Config(why)) => {
                 actions.push(failed(&why));
@@ -189,7 +145,7 @@ impl ContainerMachine {
         }
         let (name, pod) = (&self.plan.name, &context.pod);
         let event = format!("Back-off restarting failed container {name} in pod {pod}");
-        actions.push(note(context, Severity::Warning, "BackOff", event));
+        actions.push(note(context.index, Severity::Warning, "BackOff", event));
         let message = format!("back-off {} restarting failed container={name} pod={pod}", words(wait));
         self.wait("CrashLoopBackOff", message, Some(add(now, wait)));
     }
@@ -204,8 +160,8 @@ impl ContainerMachine {
     }
 }
 
-fn note(context: &Context, severity: Severity, reason: &'static str, message: String) -> Action {
-    Action::Record(Note { container: Some(context.index), severity, reason, message })
+pub(super) fn note(index: usize, severity: Severity, reason: &'static str, message: String) -> Action {
+    Action::Record(Note { container: Some(index), severity, reason, message })
 }
 
 fn shortened(message: &str) -> String {
