@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use api::resource::{CONFIG_MAPS, PODS};
 use md5::{Digest, Md5};
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::real::RealCluster;
 use tests::require;
 
@@ -25,31 +25,9 @@ async fn output(program: &str, file: (&str, &str), args: &[&str]) -> Result<Opti
     let client = &cluster.cluster.client;
     client.create(&CONFIG_MAPS, "default", &input).await?;
     client.create(&PODS, "default", &pod).await?;
-    let has_ended = |pod: Option<&Value>| {
-        let phase = pod.and_then(|pod| pod["status"]["phase"].as_str());
-        phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase))
-    };
-    let pod = cluster.wait(&PODS, program, has_ended).await?.context("the pod")?;
-    let log = cluster.log(program).await.context("a log")?;
-    let written = stdout(&fs::read(log.path())?);
-    let status = &pod.value()["status"];
-    assert_eq!(status["phase"], "Succeeded", "{status}\n{}", String::from_utf8_lossy(&written));
+    let written = cluster.output(program).await?;
     cluster.stop().await;
     Ok(Some(written))
-}
-
-/// The bytes written to standard output, put together from the entries of a log.
-fn stdout(log: &[u8]) -> Vec<u8> {
-    let mut written = Vec::new();
-    for entry in log.split_inclusive(|byte| *byte == b'\n') {
-        let mut parts = entry.splitn(4, |byte| *byte == b' ').skip(1);
-        let (stream, tag, text) = (parts.next(), parts.next(), parts.next().unwrap_or_default());
-        if stream == Some(b"stdout") {
-            let end = if tag == Some(b"F") { 0 } else { 1 };
-            written.extend_from_slice(&text[..text.len() - end]);
-        }
-    }
-    written
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,10 +1,12 @@
 //! A cluster in real time with real WebAssembly, for what cannot be shown with scripted pods.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use api::backend::DeleteOptions;
 use api::cache::Change;
+use api::resource::PODS;
 use api::{Key, Object, Resource};
 use cli::cluster::{Cluster, ClusterConfig, until};
 use runtime::images::{ImageStore, Reference};
@@ -117,14 +119,35 @@ impl RealCluster {
 
     /// Asks a service for `/` and gives the body of its answer.
     pub async fn get(&self, service: &str, port: u16) -> Result<String> {
+        self.ask(service, port, "GET / HTTP/1.1\r\n\r\n").await
+    }
+
+    /// Sends a service a request, without the headers that all have, and gives the body of its answer.
+    pub async fn ask(&self, service: &str, port: u16, request: &str) -> Result<String> {
         let network = &self.cluster.network;
         let mut stream = network.connect_from_host_by_name("default", service, port).await?;
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await?;
+        let (line, rest) = request.split_once("\r\n").context("a line")?;
+        let request = format!("{line}\r\nhost: test\r\nconnection: close\r\n{rest}");
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         let answer = String::from_utf8(answer)?;
         ensure!(answer.starts_with("HTTP/1.1 200 "), "the answer is {answer:?}");
         Ok(answer.split("\r\n\r\n").skip(1).collect())
+    }
+
+    /// Waits until a pod of one container has succeeded, and gives what it wrote to standard output.
+    pub async fn output(&self, pod: &str) -> Result<Vec<u8>> {
+        let has_ended = |pod: Option<&Value>| {
+            let phase = pod.and_then(|pod| pod["status"]["phase"].as_str());
+            phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase))
+        };
+        let ended = self.wait(&PODS, pod, has_ended).await?.context("the pod")?;
+        let log = self.log(pod).await.context("a log")?;
+        let written = stdout(&fs::read(log.path())?);
+        let status = &ended.value()["status"];
+        ensure!(status["phase"] == "Succeeded", "{status}\n{}", String::from_utf8_lossy(&written));
+        Ok(written)
     }
 
     /// The log of a pod's container; waits until there is one.
@@ -142,4 +165,18 @@ impl RealCluster {
     pub async fn stop(self) {
         self.cluster.stop(Duration::from_secs(5)).await;
     }
+}
+
+/// The bytes written to standard output, put together from the entries of a log.
+fn stdout(log: &[u8]) -> Vec<u8> {
+    let mut written = Vec::new();
+    for entry in log.split_inclusive(|byte| *byte == b'\n') {
+        let mut parts = entry.splitn(4, |byte| *byte == b' ').skip(1);
+        let (stream, tag, text) = (parts.next(), parts.next(), parts.next().unwrap_or_default());
+        if stream == Some(b"stdout") {
+            let end = if tag == Some(b"F") { 0 } else { 1 };
+            written.extend_from_slice(&text[..text.len() - end]);
+        }
+    }
+    written
 }

@@ -23,6 +23,15 @@ pub fn workload(file: &str) -> Option<PathBuf> {
     require("workloads", path, &format!("set PEAPOD_WORKLOADS to the folder that holds {file}"))
 }
 
+/// The guest of an example, built from its source.
+pub fn guest(example: &str) -> Option<Vec<u8>> {
+    let folder = env::var_os("PEAPOD_GUESTS").map(PathBuf::from);
+    let guest = folder.and_then(|folder| std::fs::read(folder.join(format!("{example}.wasm"))).ok());
+    let how =
+        format!("set PEAPOD_GUESTS to a folder and build it with examples/build --into FOLDER {example}");
+    require(&format!("guest-{example}"), guest, &how)
+}
+
 /// A program on the PATH.
 pub fn program(name: &str) -> Option<PathBuf> {
     let folders = env::var_os("PATH").unwrap_or_default();

@@ -5,6 +5,7 @@
 
 mod container;
 mod exit;
+mod producers;
 mod settings;
 mod threads;
 mod ticker;
@@ -28,6 +29,7 @@ use super::{Container, ContainerConfig, Engine, PrepareError, Program, StartErro
 use crate::images::Image;
 use crate::limits::cpu::Metering;
 use crate::limits::memory::MemoryLimiter;
+use crate::wasi::http::HttpProgram;
 use crate::wasi::{Guest, ModuleGuest, link_component, link_module};
 use settings::Yielding;
 use threads::GuestThreads;
@@ -152,7 +154,7 @@ impl WasmEngine {
             return Ok(program(kind));
         }
         let code = self.cache.load(image).await?;
-        let kind = self.link(code).map_err(|problem| PrepareError {
+        let kind = self.link(code, image).map_err(|problem| PrepareError {
             message: format!("image `{}` cannot run here: {problem}", image.reference),
         })?;
         let kind = Arc::new(kind);
@@ -178,10 +180,10 @@ impl WasmEngine {
         Arc::clone(programs.entry(digest.to_owned()).or_default())
     }
 
-    fn link(&self, code: Code) -> Result<Kind, String> {
+    fn link(&self, code: Code, image: &Image) -> Result<Kind, String> {
         match code {
             Code::Module(module) => self.link_module(&module),
-            Code::Component(component) => self.link_component(&component),
+            Code::Component(component) => self.link_component(&component, image),
         }
     }
 
@@ -193,7 +195,7 @@ impl WasmEngine {
         linked.map(Kind::Module).map_err(|error| missing(&error))
     }
 
-    fn link_component(&self, component: &Component) -> Result<Kind, String> {
+    fn link_component(&self, component: &Component, image: &Image) -> Result<Kind, String> {
         let exports = component.component_type();
         let names: Vec<&str> = exports.exports(&self.shared.engine).map(|(name, _)| name).collect();
         let has = |interface: &str| names.iter().any(|name| name.starts_with(interface));
@@ -206,7 +208,10 @@ impl WasmEngine {
         }
         let linked = self.components.instantiate_pre(component).map_err(|error| missing(&error))?;
         if serves {
-            ProxyPre::new(linked).map(Kind::Proxy).map_err(|error| missing(&error))
+            let serves_once = producers::serves_once(&image.path);
+            ProxyPre::new(linked)
+                .map(|proxy| Kind::Proxy(HttpProgram { proxy, serves_once }))
+                .map_err(|error| missing(&error))
         } else {
             CommandPre::new(linked).map(Kind::Command).map_err(|error| missing(&error))
         }
@@ -240,7 +245,7 @@ enum Kind {
     /// A component with `run`.
     Command(CommandPre<Guest>),
     /// A component that answers HTTP requests.
-    Proxy(ProxyPre<Guest>),
+    Proxy(HttpProgram),
 }
 
 impl Program for WasmProgram {

@@ -5,5 +5,5 @@ pub mod outgoing;
 mod pool;
 mod server;
 
-pub use pool::Handler;
+pub use pool::{Handler, HttpProgram};
 pub use server::{Ended, serve};

@@ -13,14 +13,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wasmtime::{InstancePre, PoolConcurrencyLimitError, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::super::{Container, ContainerConfig, Exit, StartError};
 use super::exit::{self, Called};
 use super::{Kind, Shared};
 use crate::limits::memory::MemoryLimiter;
 use crate::network::Listener;
-use crate::wasi::http::{Ended, Handler, serve};
+use crate::wasi::http::{Ended, Handler, HttpProgram, serve};
 use crate::wasi::{ContextError, Guest, ModuleGuest, Preopens, Surroundings};
 
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ struct WasmContainer {
 enum Work {
     Module(InstancePre<ModuleGuest>),
     Command(CommandPre<Guest>),
-    Serve(ProxyPre<Guest>, Listener),
+    Serve(HttpProgram, Listener),
 }
 
 pub(super) fn start(
@@ -207,7 +206,7 @@ impl Life {
         Phase::Ended(exit::of_command(called, denied_memory, &self.surroundings.stderr))
     }
 
-    async fn serve(&self, program: ProxyPre<Guest>, listener: Listener) -> Phase {
+    async fn serve(&self, program: HttpProgram, listener: Listener) -> Phase {
         let (shared, surroundings) = (Arc::clone(&self.shared), Arc::clone(&self.surroundings));
         let handler = Handler {
             program,

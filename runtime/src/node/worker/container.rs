@@ -92,7 +92,8 @@ impl Place {
         let images = Arc::clone(&node.config.images);
         let clock = node.config.clock.clone();
         let pulling = Pulling { engine: Arc::clone(&node.config.engine), began: clock.now(), clock };
-        self.doing = Some(async move { News::Pulled(images.pull(&reference).await.map(Box::new), pulling) }.boxed());
+        self.doing =
+            Some(async move { News::Pulled(images.pull(&reference).await.map(Box::new), pulling) }.boxed());
     }
 
     pub(super) fn prepare(&mut self, engine: Arc<dyn Engine>, image: Image, attempt: Attempt) {

@@ -33,10 +33,19 @@ const MOST_REQUESTS: u32 = 1000;
 /// An instance that has had nothing to do for this long is dropped, its memory freed.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(5);
 
+/// A program that answers requests.
+#[derive(Clone)]
+pub struct HttpProgram {
+    /// Makes instances.
+    pub proxy: ProxyPre<Guest>,
+    /// Whether they serve one request each and no more.
+    pub serves_once: bool,
+}
+
 /// How to serve requests: the program and what its instances share.
 pub struct Handler {
     /// Makes instances.
-    pub program: ProxyPre<Guest>,
+    pub program: HttpProgram,
     /// Makes the store of a new instance.
     pub new_store: Box<dyn Fn() -> wasmtime::Result<Store<Guest>> + Send + Sync>,
     /// Leave for instances beside a container's first, shared by all containers: so one that is asked much leaves room for
@@ -194,7 +203,7 @@ impl Pool {
         let handler = &self.handler;
         let room = self.room_for_another().ok_or_else(NoInstance::no_room)?;
         let mut store = (handler.new_store)().map_err(NoInstance::failed)?;
-        let instantiating = handler.program.instantiate_async(&mut store);
+        let instantiating = handler.program.proxy.instantiate_async(&mut store);
         let proxy = match handler.metering.run(handler.limits.cpu(), instantiating).await {
             Ok(proxy) => proxy,
             Err(error) => {
@@ -242,7 +251,7 @@ impl Pool {
         instance.served += 1;
         let guest = instance.store.data_mut();
         let holds_reply = guest.table.iter_mut().any(|entry| entry.is::<HostOutgoingBody>());
-        if instance.served >= MOST_REQUESTS || holds_reply {
+        if self.handler.program.serves_once || instance.served >= MOST_REQUESTS || holds_reply {
             return;
         }
         guest.memory.forget();

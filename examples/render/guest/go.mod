@@ -1,0 +1,3 @@
+module peapod.example/render
+
+go 1.26
