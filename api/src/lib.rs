@@ -19,6 +19,7 @@ pub mod quota;
 pub mod resource;
 pub mod selector;
 pub mod status;
+pub mod storage;
 pub mod watch;
 
 pub use backend::{Backend, Reply, Request, User, Verb};

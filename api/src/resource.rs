@@ -123,6 +123,9 @@ pub const PERSISTENT_VOLUMES: Resource =
 /// `persistentvolumeclaims`.
 pub const PERSISTENT_VOLUME_CLAIMS: Resource =
     Resource::new("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true);
+/// `storageclasses.storage.k8s.io`.
+pub const STORAGE_CLASSES: Resource =
+    Resource::new("storage.k8s.io", "v1", "storageclasses", "StorageClass", false);
 /// `daemonsets.apps`.
 pub const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets", "DaemonSet", true);
 /// `statefulsets.apps`.

@@ -20,6 +20,7 @@ mod runtime_class;
 mod service_account;
 mod shown;
 mod storage_classes;
+mod storage_protection;
 mod unattended;
 mod webhook;
 
@@ -216,6 +217,10 @@ const PLUGINS: &[Plugin] = &[
     }),
     Plugin::mutating("DefaultStorageClass", &[Operation::Create], |around, attributes, _| {
         storage_classes::set_default(around, attributes);
+        Ok(())
+    }),
+    Plugin::mutating("StorageObjectInUseProtection", &[Operation::Create], |_, attributes, _| {
+        storage_protection::protect(attributes);
         Ok(())
     }),
     Plugin {

@@ -11,18 +11,22 @@ pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod ephemeral_volume;
 pub mod framework;
 pub mod garbage;
 pub mod job;
 pub mod kinds;
 pub mod namespace;
 mod owner;
+pub mod persistent_volume;
 mod pod;
 pub mod replicaset;
 pub mod resource_quota;
 pub mod root_ca;
 pub mod scheduler;
 pub mod service_account;
+mod storage;
+pub mod storage_protection;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -44,7 +48,7 @@ use kinds::{Keeper, Kinds};
 pub use typed::Typed;
 
 /// All controllers.
-pub const CONTROLLERS: [&Controller; 12] = [
+pub const CONTROLLERS: [&Controller; 16] = [
     &deployment::CONTROLLER,
     &replicaset::CONTROLLER,
     &job::CONTROLLER,
@@ -57,6 +61,10 @@ pub const CONTROLLERS: [&Controller; 12] = [
     &garbage::CONTROLLER,
     &resource_quota::CONTROLLER,
     &disruption::CONTROLLER,
+    &persistent_volume::CONTROLLER,
+    &storage_protection::CLAIMS,
+    &storage_protection::VOLUMES,
+    &ephemeral_volume::CONTROLLER,
 ];
 
 /// The name of the scheduler in events.

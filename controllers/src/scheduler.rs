@@ -12,6 +12,7 @@ mod place;
 mod queue;
 mod run;
 mod score;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -24,3 +25,4 @@ pub use node::{Facts, Node, Nodes};
 pub use place::{Placement, Refused, place};
 pub use queue::{Pending, Waiting};
 pub(crate) use run::start;
+pub use storage::{Choice, ClaimUse, Outlook, Storage, Wants};

@@ -4,6 +4,7 @@ mod jobs;
 mod namespaces;
 mod owners;
 mod rollouts;
+mod storage;
 mod whole;
 
 use std::time::Duration;
@@ -46,8 +47,8 @@ impl Cluster {
         let allocatable = json!({"cpu": "100", "memory": "100Gi", "pods": "10000"});
         server.put(
             &NODES,
-            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one", "uid": "one"},
-            "status": {"allocatable": allocatable}}),
+            json!({"apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": "one", "uid": "one", "labels": {"kubernetes.io/hostname": "one"}}, "status": {"allocatable": allocatable}}),
         );
         Self { server, controllers, clock, _tasks: tasks }
     }

@@ -4,7 +4,6 @@ use api::Resource;
 
 /// Group and plural of the kinds whose objects are checked and kept, and no more. A kind leaves with its controller.
 const UNATTENDED: &[(&str, &str)] = &[
-    ("", "persistentvolumeclaims"),
     ("", "replicationcontrollers"),
     ("apps", "daemonsets"),
     ("apps", "statefulsets"),

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::Resource;
 use api::field::FieldError;
+use api::resource::STORAGE_CLASSES;
 use api::selector::check_label_key;
+use api::storage::{LOCAL_DRIVER, STANDARD_CLASS};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::TopologySelectorTerm;
 use k8s_openapi::api::storage::v1::StorageClass;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::builtin::{Builtin, Column, Definition};
 use crate::cells::{self, flag, text};
@@ -34,7 +36,7 @@ pub struct StorageClasses;
 impl Builtin for StorageClasses {
     type Typed = StorageClass;
 
-    const RESOURCE: Resource = Resource::new(GROUP, "v1", "storageclasses", "StorageClass", false);
+    const RESOURCE: Resource = STORAGE_CLASSES;
 
     const DEFINITION: Definition = Definition { short_names: &["sc"], ..Definition::new("storageclass") };
 
@@ -103,6 +105,17 @@ impl Builtin for StorageClasses {
             cells::age(&class.metadata, now),
         ]
     }
+}
+
+/// The class every cluster begins with: folders of the node on which the first pod of a claim runs.
+pub fn standard() -> Value {
+    json!({
+        "metadata": {"name": STANDARD_CLASS, "annotations": {(DEFAULT_ANNOTATIONS[0]): "true"}},
+        "provisioner": LOCAL_DRIVER,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": true,
+    })
 }
 
 /// Checks the name of who makes volumes.

@@ -1,9 +1,9 @@
-//! Puts in what every cluster has: namespaces, classes of priority, the rules of fairness, and the list of what is served.
+//! Puts in what every cluster has: namespaces, classes of priority and of storage, fairness, and the list of what is served.
 
 use std::collections::BTreeSet;
 
 use api::backend::{Backend, Body, Request, User, Verb, WriteOptions};
-use api::resource::NAMESPACES;
+use api::resource::{NAMESPACES, STORAGE_CLASSES};
 use api::{Key, Resource};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use crate::resources::flow_schema::FlowSchemas;
 use crate::resources::namespace::ALWAYS_THERE;
 use crate::resources::priority_class::{self, PriorityClasses};
 use crate::resources::priority_level::PriorityLevels;
+use crate::resources::storage_class;
 use crate::store::{Collection, StoreKey};
 
 /// The highest priority of a version within its group.
@@ -34,7 +35,9 @@ pub(super) async fn put_in(registry: &Registry) -> Result<(), StartError> {
     let services = services(registry).into_iter().map(|service| (ApiServices::RESOURCE, service));
     // A kind more would otherwise give other names to everything that comes later.
     let was = registry.identity.go_aside();
-    let created = create_all(registry, classes.chain(levels).chain(schemas).chain(services)).await;
+    let storage = [(STORAGE_CLASSES, storage_class::standard())];
+    let all = classes.chain(levels).chain(schemas).chain(services).chain(storage);
+    let created = create_all(registry, all).await;
     registry.identity.go_back(was);
     created
 }

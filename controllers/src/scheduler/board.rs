@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::{Node as ApiNode, Pod};
 
 use super::demand::Demand;
 use super::node::{Facts, Nodes};
-use super::place::{Placement, place};
+use super::place::{Placement, Refused, place};
 use super::queue::{Pending, Waiting};
+use super::storage::{Choice, Outlook, Storage, Wants};
 use crate::pod;
 
 /// The scheduler's name in `spec.schedulerName`.
@@ -20,6 +21,8 @@ const NAME: &str = "default-scheduler";
 pub enum Decision {
     /// Give it to this node. It counts as being there until [`Board::not_bound`].
     Bind(Pending, Arc<str>),
+    /// Have its claims get their volumes on this node, and look at it again then.
+    Claim(Pending, Arc<str>, Vec<Choice>),
     /// Tell why no node takes it.
     Refuse(Pending, String),
 }
@@ -29,6 +32,7 @@ pub enum Decision {
 pub struct Board {
     nodes: Nodes,
     waiting: Waiting,
+    storage: Storage,
     turn: usize,
     /// Something changed that could help pods that found no node.
     relieved: bool,
@@ -41,6 +45,12 @@ impl Board {
             Some(node) => self.relieved |= self.nodes.set(name, Facts::of(node)),
             None => self.nodes.remove(name),
         }
+    }
+
+    /// Takes note of claims, volumes and classes as they are now.
+    pub fn see_storage(&mut self, storage: Storage) {
+        self.storage = storage;
+        self.relieved = true;
     }
 
     /// Takes note of a pod as it is now.
@@ -80,20 +90,52 @@ impl Board {
         if std::mem::take(&mut self.relieved) {
             self.waiting.wake(now);
         }
-        let pod = self.waiting.take(now)?;
+        loop {
+            let pod = self.waiting.take(now)?;
+            let wants = match self.outlook(&pod) {
+                Outlook::Open(wants) => wants,
+                Outlook::Soon => {
+                    self.waiting.park(&pod.key, now);
+                    continue;
+                }
+                Outlook::Closed(why) => {
+                    self.waiting.park(&pod.key, now);
+                    let refused = Refused::anywhere(self.nodes.count(), why);
+                    return Some(Decision::Refuse(pod, refused.to_string()));
+                }
+            };
+            return Some(self.place(pod, &wants, now));
+        }
+    }
+
+    /// Pods without claims, which are most, look at nothing.
+    fn outlook(&self, pod: &Pending) -> Outlook {
+        if pod.demand.claims.is_empty() {
+            return Outlook::Open(Wants::default());
+        }
+        let mut outlook = self.storage.outlook(pod);
+        if let Outlook::Open(wants) = &mut outlook {
+            wants.is_taken = self.nodes.use_claims(&pod.key.namespace, &wants.exclusive);
+        }
+        outlook
+    }
+
+    fn place(&mut self, pod: Pending, wants: &Wants, now: Timestamp) -> Decision {
         self.turn = self.turn.wrapping_add(1);
-        Some(match place(&pod.demand, &self.nodes, self.turn) {
-            Placement::On(node) => {
-                self.waiting.remove(&pod.key);
-                let demand = Arc::clone(&pod.demand);
-                self.nodes.place(pod.key.clone(), &pod.uid, &node, demand);
-                Decision::Bind(pod, node)
-            }
+        let node = match place(&pod.demand, wants, &self.nodes, self.turn) {
+            Placement::On(node) => node,
             Placement::Nowhere(refused) => {
                 self.waiting.park(&pod.key, now);
-                Decision::Refuse(pod, refused.to_string())
+                return Decision::Refuse(pod, refused.to_string());
             }
-        })
+        };
+        let choices = self.nodes.get(&node).and_then(|node| wants.choices(node)).unwrap_or_default();
+        self.waiting.remove(&pod.key);
+        self.nodes.place(pod.key.clone(), &pod.uid, &node, Arc::clone(&pod.demand));
+        match choices.is_empty() {
+            true => Decision::Bind(pod, node),
+            false => Decision::Claim(pod, node, choices),
+        }
     }
 
     /// A pod did not get to the node it was given to; if it still `exists`, it is tried again.

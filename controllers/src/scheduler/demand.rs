@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use api::quantity::Quantity;
 use api::selector::{LabelSelector, Operator, Requirement};
+use api::storage::claim_of;
 use k8s_openapi::api::core::v1::{
     Container, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+
+use super::storage::ClaimUse;
 
 /// What a pod without a CPU request counts as when nodes are compared, in thousandths, as in Kubernetes.
 const USUAL_CPU: i64 = 100;
@@ -124,6 +127,8 @@ pub struct Demand {
     pub owner: Arc<str>,
     /// The greater is scheduled first.
     pub priority: i32,
+    /// The claims it uses.
+    pub claims: Vec<ClaimUse>,
 }
 
 impl Demand {
@@ -147,7 +152,7 @@ impl Demand {
             amounts,
             ports: ports(spec),
             selector: spec.node_selector.as_ref().map(LabelSelector::from_map).unwrap_or_default(),
-            required: required.map(|choice| choice.node_selector_terms.iter().map(term).collect()),
+            required: required.map(|choice| terms(&choice.node_selector_terms)),
             preferred: preferred
                 .into_iter()
                 .flatten()
@@ -156,6 +161,7 @@ impl Demand {
             tolerations: spec.tolerations.clone().unwrap_or_default(),
             owner: owner.map_or("", |owner| owner.uid.as_str()).into(),
             priority: spec.priority.unwrap_or(0),
+            claims: claims(pod, spec),
         }
     }
 }
@@ -206,6 +212,20 @@ fn ports(spec: &PodSpec) -> Vec<HostPort> {
         })
     });
     taken.collect()
+}
+
+fn claims(pod: &Pod, spec: &PodSpec) -> Vec<ClaimUse> {
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+    let used = spec.volumes.iter().flatten().filter_map(|volume| {
+        let name = claim_of(pod_name, volume)?;
+        Some(ClaimUse { name: (*name).into(), is_ephemeral: volume.ephemeral.is_some() })
+    });
+    used.collect()
+}
+
+/// The alternatives of a choice of nodes.
+pub(super) fn terms(terms: &[NodeSelectorTerm]) -> Vec<Term> {
+    terms.iter().map(term).collect()
 }
 
 fn term(term: &NodeSelectorTerm) -> Term {

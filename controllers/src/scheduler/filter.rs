@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Taint, Toleration};
 
 use super::demand::{Demand, HostPort};
 use super::node::Node;
+use super::storage::Wants;
 
 /// Why a node cannot take a pod, in the words of Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,12 +28,20 @@ pub enum Refusal {
     TooManyPods,
     /// It has not enough of a resource.
     Insufficient(String),
+    /// Another pod has a claim that only one pod may use.
+    ClaimTaken,
+    /// A volume of the pod is on other nodes.
+    VolumeElsewhere,
+    /// No volume that a claim waits for can be had there.
+    NoVolume,
+    /// A volume of the pod does not exist.
+    VolumeLost,
 }
 
 impl Refusal {
     /// Whether it could take the pod if others left.
     pub fn is_resolvable(&self) -> bool {
-        matches!(self, Self::Ports | Self::TooManyPods | Self::Insufficient(_))
+        matches!(self, Self::Ports | Self::TooManyPods | Self::Insufficient(_) | Self::ClaimTaken)
     }
 }
 
@@ -47,12 +56,21 @@ impl fmt::Display for Refusal {
             Self::Ports => formatter.write_str("node(s) didn't have free ports for the requested pod ports"),
             Self::TooManyPods => formatter.write_str("Too many pods"),
             Self::Insufficient(resource) => write!(formatter, "Insufficient {resource}"),
+            Self::ClaimTaken => formatter.write_str(
+                "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",
+            ),
+            Self::VolumeElsewhere => formatter.write_str("node(s) had volume node affinity conflict"),
+            Self::NoVolume => {
+                formatter.write_str("node(s) didn't find available persistent volumes to bind")
+            }
+            Self::VolumeLost => formatter
+                .write_str("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"),
         }
     }
 }
 
 /// Why the node cannot take the pod; nothing if it can.
-pub fn refusals(demand: &Demand, node: &Node) -> Vec<Refusal> {
+pub fn refusals(demand: &Demand, wants: &Wants, node: &Node) -> Vec<Refusal> {
     if node.facts.unschedulable && !tolerates(&demand.tolerations, &cordon()) {
         return vec![Refusal::Unschedulable];
     }
@@ -68,7 +86,8 @@ pub fn refusals(demand: &Demand, node: &Node) -> Vec<Refusal> {
     if demand.ports.iter().any(|port| node.ports.iter().any(|taken| clash(port, taken))) {
         return vec![Refusal::Ports];
     }
-    lacking(demand, node)
+    let lacking = lacking(demand, node);
+    if lacking.is_empty() { wants.refusals(node) } else { lacking }
 }
 
 fn cordon() -> Taint {

@@ -165,6 +165,23 @@ impl Nodes {
         self.placed.get(key).map(|placed| &*placed.uid)
     }
 
+    /// Whether a pod of this namespace that stands somewhere uses one of the claims.
+    pub fn use_claims(&self, namespace: &str, claims: &[Arc<str>]) -> bool {
+        let uses = |demand: &Demand| demand.claims.iter().any(|used| claims.contains(&used.name));
+        !claims.is_empty()
+            && self.placed.iter().any(|(key, placed)| *key.namespace == *namespace && uses(&placed.demand))
+    }
+
+    /// How many nodes there are.
+    pub fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The node of this name.
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        self.list.get(*self.positions.get(name)?)
+    }
+
     /// Takes a pod from its node. Returns whether it stood on one.
     pub fn take_away(&mut self, key: &Key) -> bool {
         let Some(placed) = self.placed.remove(key) else {

@@ -8,6 +8,7 @@ use super::demand::Demand;
 use super::filter::{Refusal, refusals};
 use super::node::{Node, Nodes};
 use super::score;
+use super::storage::Wants;
 
 /// Up to so many nodes all are looked at.
 const LOOKED_AT: usize = 100;
@@ -27,18 +28,20 @@ pub struct Refused {
     nodes: usize,
     reasons: BTreeMap<Refusal, usize>,
     unresolvable: usize,
+    /// Why none can, whatever the nodes are.
+    anywhere: Option<String>,
 }
 
 /// Chooses a node. `turn` says where to begin among the nodes, so that equals take turns and, when there are many, not
 /// always the same are looked at.
-pub fn place(demand: &Demand, nodes: &Nodes, turn: usize) -> Placement {
+pub fn place(demand: &Demand, wants: &Wants, nodes: &Nodes, turn: usize) -> Placement {
     let all = nodes.list();
     let mut refused = Refused { nodes: all.len(), ..Refused::default() };
     let enough = enough(all.len());
     let mut feasible: Vec<&Node> = Vec::with_capacity(enough.min(all.len()));
     let (before, from) = all.split_at(turn.checked_rem(all.len()).unwrap_or(0));
     for node in from.iter().chain(before) {
-        let refusals = refusals(demand, node);
+        let refusals = refusals(demand, wants, node);
         if refusals.is_empty() {
             feasible.push(node);
             if feasible.len() == enough {
@@ -61,6 +64,11 @@ fn enough(nodes: usize) -> usize {
 }
 
 impl Refused {
+    /// All of so many nodes, for one reason.
+    pub fn anywhere(nodes: usize, why: String) -> Self {
+        Self { nodes, unresolvable: nodes, anywhere: Some(why), ..Self::default() }
+    }
+
     fn add(&mut self, refusals: Vec<Refusal>) {
         self.unresolvable += usize::from(!refusals.iter().all(Refusal::is_resolvable));
         for refusal in refusals {
@@ -78,7 +86,8 @@ impl fmt::Display for Refused {
         let mut reasons: Vec<String> = self.reasons.iter().map(counted).collect();
         reasons.sort();
         let none = format!("0/{} nodes are available", self.nodes);
-        write!(formatter, "{none}: {}. preemption: {none}: ", reasons.join(", "))?;
+        let reasons = self.anywhere.clone().unwrap_or_else(|| reasons.join(", "));
+        write!(formatter, "{none}: {reasons}. preemption: {none}: ")?;
         let resolvable = self.nodes - self.unresolvable;
         let mut answers = Vec::new();
         if resolvable > 0 {

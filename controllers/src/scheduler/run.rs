@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use api::clock::until;
 use api::event::{Severity, seconds};
-use api::resource::{NODES, PODS};
+use api::resource::{NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES};
+use api::storage::{BOUND_BY_CONTROLLER, SELECTED_NODE};
 use api::{Key, Status};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -17,7 +18,9 @@ use tracing::{debug, error};
 use super::board::{Board, Decision};
 use super::meter::{Meter, Outcome};
 use super::queue::Pending;
+use super::storage::{Choice, Storage};
 use crate::framework::{Action, Surroundings};
+use crate::storage::reference;
 
 /// Bindings under way at once. The store commits what has gathered as one group.
 const IN_FLIGHT: usize = 256;
@@ -27,6 +30,8 @@ const IN_FLIGHT: usize = 256;
 struct Changed {
     pods: BTreeSet<Key>,
     nodes: BTreeSet<Key>,
+    /// Claims, volumes or classes.
+    storage: bool,
 }
 
 #[derive(Default)]
@@ -67,6 +72,11 @@ pub(crate) fn start(surroundings: Surroundings, tasks: &mut JoinSet<()>) -> (Arc
         nodes.note(|changed| _ = changed.nodes.insert(key));
     };
     surroundings.cache.subscribe(&NODES, Box::new(on_node));
+    for resource in [&PERSISTENT_VOLUME_CLAIMS, &PERSISTENT_VOLUMES, &STORAGE_CLASSES] {
+        let inbox = Arc::clone(&inbox);
+        let on_change = move |_: &api::cache::Change| inbox.note(|changed| changed.storage = true);
+        surroundings.cache.subscribe(resource, Box::new(on_change));
+    }
     let meter = Arc::new(Meter::default());
     let running = tasks.spawn(run(surroundings, inbox, Arc::clone(&meter)));
     (meter, running)
@@ -112,6 +122,14 @@ fn look(board: &mut Board, surroundings: &Surroundings, changed: &Changed) {
             board.see_node(&key.name, node);
         }
     }
+    if changed.storage {
+        let cache = &surroundings.cache;
+        board.see_storage(Storage {
+            claims: cache.snapshot(&PERSISTENT_VOLUME_CLAIMS),
+            volumes: cache.snapshot(&PERSISTENT_VOLUMES),
+            classes: cache.snapshot(&STORAGE_CLASSES),
+        });
+    }
     if !changed.pods.is_empty() {
         let now = surroundings.clock.now();
         let pods = surroundings.cache.snapshot(&PODS);
@@ -150,6 +168,13 @@ async fn carry_out(decision: Decision, surroundings: Surroundings, meter: Arc<Me
             debug!(pod = %pod.key, error = %status, "not bound");
             Some(NotBound { pod, exists: !status.is_not_found() })
         }
+        Decision::Claim(pod, node, choices) => {
+            // It comes back whatever happens: when its claims are bound it is placed for good.
+            if let Err(status) = claim(&node, &choices, &surroundings).await {
+                debug!(pod = %pod.key, error = %status, "claims not written");
+            }
+            Some(NotBound { pod, exists: true })
+        }
         Decision::Refuse(pod, message) => {
             meter.note(Outcome::Refused);
             if let Err(status) = refuse(&pod, &message, &surroundings).await {
@@ -158,6 +183,31 @@ async fn carry_out(decision: Decision, surroundings: Surroundings, meter: Arc<Me
             None
         }
     }
+}
+
+/// Writes down how claims come to their volumes on a node, and waits until the cache shows it.
+async fn claim(node: &str, choices: &[Choice], surroundings: &Surroundings) -> Result<(), Status> {
+    let Surroundings { client, cache, .. } = surroundings;
+    for choice in choices {
+        let (resource, object, mut merge) = match choice {
+            Choice::Made(claim) => {
+                let merge = json!({"metadata": {"annotations": {SELECTED_NODE: node}}});
+                (&PERSISTENT_VOLUME_CLAIMS, claim, merge)
+            }
+            Choice::Kept { claim, volume } => {
+                let merge = json!({
+                    "metadata": {"annotations": {BOUND_BY_CONTROLLER: "yes"}},
+                    "spec": {"claimRef": reference(claim)},
+                });
+                (&PERSISTENT_VOLUMES, volume, merge)
+            }
+        };
+        merge["metadata"]["uid"] = object.uid().into();
+        merge["metadata"]["resourceVersion"] = object.revision().to_string().into();
+        let patched = client.patch(resource, &object.key(), "", merge).await?;
+        cache.reach(resource, patched.revision()).await;
+    }
+    Ok(())
 }
 
 async fn bind(pod: &Pending, node: &str, surroundings: &Surroundings) -> Result<(), Status> {

@@ -39,7 +39,7 @@ fn placed(nodes: &[(&str, Value)], more: Value) -> String {
     for (name, more) in nodes {
         all.set(name, Facts::of(&node(name, more)));
     }
-    match place(&Demand::of(&pod("p", &more)), &all, 0) {
+    match place(&Demand::of(&pod("p", &more)), &Wants::default(), &all, 0) {
         Placement::On(node) => node.to_string(),
         Placement::Nowhere(refused) => refused.to_string(),
     }
@@ -196,6 +196,7 @@ fn play(script: &str) -> String {
                         said.push(format!("{}@{node}", pending.key.name));
                         last.insert(pending.key.name.to_string(), pending);
                     }
+                    Decision::Claim(..) => panic!("no pod here has claims"),
                     Decision::Refuse(pending, _) => said.push(format!("{}!", pending.key.name)),
                 }
             }

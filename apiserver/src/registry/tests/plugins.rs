@@ -6,6 +6,7 @@ use crate::resources::priority_class::PriorityClasses;
 use crate::resources::runtime_class::RuntimeClasses;
 use crate::resources::storage_class::StorageClasses;
 use api::resource::{LIMIT_RANGES, PERSISTENT_VOLUME_CLAIMS, RESOURCE_QUOTAS};
+use api::storage::{CLAIM_PROTECTION, STANDARD_CLASS};
 
 fn limits(item: Value) -> Value {
     json!({"metadata": {"name": "l"}, "spec": {"limits": [item]}})
@@ -227,8 +228,10 @@ async fn a_claim_gets_the_default_class_and_grows_where_it_may() {
             "annotations": {"storageclass.kubernetes.io/is-default-class": default}},
             "provisioner": "example.com/disk", "allowVolumeExpansion": grows})
     };
+    world.delete(&resource, STANDARD_CLASS, DeleteOptions::default()).await.unwrap();
     let created = world.create(&PERSISTENT_VOLUME_CLAIMS, claim("none", "1Gi")).await.unwrap();
     assert!(created["spec"].get("storageClassName").is_none());
+    assert_eq!(created["metadata"]["finalizers"], json!([CLAIM_PROTECTION]));
     world.create(&resource, class("fixed", "false", false)).await.unwrap();
     world.create(&resource, class("usual", "true", true)).await.unwrap();
     let created = world.create(&PERSISTENT_VOLUME_CLAIMS, claim("c", "1Gi")).await.unwrap();

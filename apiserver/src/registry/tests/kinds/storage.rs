@@ -143,13 +143,13 @@ async fn volumes_and_claims_are_shown_in_columns() {
     ]);
     assert_eq!(Value::from(world.cells(&PERSISTENT_VOLUMES, "v").await), wanted);
     world.create(&PERSISTENT_VOLUME_CLAIMS, claim()).await.unwrap();
-    let wanted = json!(["c", "Pending", "", "", "", "", "<unset>", "0s", "Filesystem"]);
+    let wanted = json!(["c", "Pending", "", "", "", "standard", "<unset>", "0s", "Filesystem"]);
     assert_eq!(Value::from(world.cells(&PERSISTENT_VOLUME_CLAIMS, "c").await), wanted);
     let bound = json!({"spec": {"volumeName": "v"}});
     world.merge(&PERSISTENT_VOLUME_CLAIMS, "c", "", bound).await.unwrap();
     let status = json!({"status": {"phase": "Bound", "accessModes": ["ReadWriteOnce"],
         "capacity": {"storage": "1Gi"}}});
     world.merge(&PERSISTENT_VOLUME_CLAIMS, "c", "status", status).await.unwrap();
-    let wanted = json!(["c", "Bound", "v", "1Gi", "RWO", "", "<unset>", "0s", "Filesystem"]);
+    let wanted = json!(["c", "Bound", "v", "1Gi", "RWO", "standard", "<unset>", "0s", "Filesystem"]);
     assert_eq!(Value::from(world.cells(&PERSISTENT_VOLUME_CLAIMS, "c").await), wanted);
 }
