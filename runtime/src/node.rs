@@ -11,6 +11,7 @@ pub mod output;
 pub mod plan;
 mod post;
 mod presence;
+pub mod probes;
 mod registration;
 pub mod room;
 pub mod server;
@@ -48,6 +49,7 @@ use crate::volumes::{self, Source};
 use output::Output;
 use post::{Mail, Post, Postbox};
 use presence::Presence;
+use probes::ProbeFigures;
 use room::Rooms;
 use usage::{ContainerUsage, Usage};
 use worker::Worker;
@@ -95,6 +97,7 @@ struct Shared {
     output: Output,
     presence: Presence,
     usage: Usage,
+    probed: ProbeFigures,
     /// When this process began to be the node.
     started: Timestamp,
 }
@@ -116,6 +119,7 @@ impl Node {
             output: Output::default(),
             presence: Presence::default(),
             usage: Usage::new(&config.clock),
+            probed: ProbeFigures::default(),
             started: config.clock.now(),
             config,
         });

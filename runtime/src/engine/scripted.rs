@@ -7,6 +7,7 @@
 //! prepare 2s           making the image ready takes that long; `prepare fails WHY`
 //! start 1s             the container runs after that long; `start fails WHY`
 //! serve 8080           listens there and answers each connection with the pod's name and image
+//! fail 8080 from 10s   answers requests there with 503 from then on; `fail 8080 from 10s for 5s`
 //! print WORDS          writes a line when it runs
 //! repeat               writes each line that it reads, and ends with code 0 when there are no more
 //! exit 1 after 3s      ends with that code; without `after` at once; `exit oom after 3s` as out of memory

@@ -102,6 +102,9 @@ impl Node {
             ["metrics", "resource"] => {
                 Ok(text("text/plain; version=0.0.4; charset=utf-8", self.resource_metrics()))
             }
+            ["metrics", "probes"] => {
+                Ok(text("text/plain; version=0.0.4; charset=utf-8", self.0.probed.page()))
+            }
             ["containerLogs", namespace, pod, container] => {
                 let asked = logs::Asked { namespace, pod, container };
                 self.container_log(asked, &query)

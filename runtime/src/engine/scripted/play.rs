@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use api::Clock;
 use api::channels::Pipe;
+use api::clock::until;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::commands::Programs;
-use super::script::{Outcome, Script, Stop};
+use super::script::{Outage, Outcome, Script, Stop};
 use crate::engine::{Commands, Container, ContainerConfig, Exit, ExitReason, StartError};
 use crate::logs::LogWriter;
 use crate::network::{Listener, Stream};
@@ -123,14 +125,23 @@ impl Stage {
         for line in &self.script.print {
             self.config.stdout.write(format!("{line}\n").as_bytes());
         }
-        let answer = format!("{} {}", self.config.pod, self.image);
         let mut servers = JoinSet::new();
-        for listener in ports {
-            servers.spawn(serve(listener, answer.clone(), self.orders.clone()));
+        for (listener, port) in ports.into_iter().zip(&self.script.serve) {
+            servers.spawn(serve(listener, Arc::new(self.answers(*port)), self.orders.clone()));
         }
         let exit = self.end(&mut servers).await;
         drop(servers);
         report.send_replace(Progress::Ended(exit));
+    }
+
+    fn answers(&self, port: u16) -> Answers {
+        let outages = self.script.outages.iter().filter(|outage| outage.port == port);
+        Answers {
+            words: format!("{} {}", self.config.pod, self.image),
+            outages: outages.cloned().collect(),
+            clock: self.clock.clone(),
+            since: self.clock.now(),
+        }
     }
 
     /// Gets ready: takes the ports after the time it takes to start.
@@ -199,8 +210,24 @@ fn exit(code: i32, reason: ExitReason) -> Exit {
     Exit { code, reason, message: String::new() }
 }
 
+/// What is said at one port.
+struct Answers {
+    words: String,
+    outages: Vec<Outage>,
+    clock: Clock,
+    since: Timestamp,
+}
+
+impl Answers {
+    fn status(&self) -> &'static str {
+        let passed = until(self.since, self.clock.now()).unwrap_or_default();
+        let is_out = self.outages.iter().any(|outage| outage.lasts(passed));
+        if is_out { "503 Service Unavailable" } else { "200 OK" }
+    }
+}
+
 /// Answers each connection until the port is closed or the container is asked to end; those it has taken are answered.
-async fn serve(mut listener: Listener, answer: String, mut orders: watch::Receiver<Order>) {
+async fn serve(mut listener: Listener, answers: Arc<Answers>, mut orders: watch::Receiver<Order>) {
     let mut connections = JoinSet::new();
     let told = orders.clone();
     let mut is_open = true;
@@ -215,7 +242,7 @@ async fn serve(mut listener: Listener, answer: String, mut orders: watch::Receiv
                 is_open = false;
             }
             accepted = listener.accept() => match accepted {
-                Some((stream, _)) => drop(connections.spawn(reply(stream, answer.clone(), told.clone()))),
+                Some((stream, _)) => drop(connections.spawn(reply(stream, Arc::clone(&answers), told.clone()))),
                 None => break,
             },
         }
@@ -223,9 +250,9 @@ async fn serve(mut listener: Listener, answer: String, mut orders: watch::Receiv
     while connections.join_next().await.is_some() {}
 }
 
-/// Waits for the first bytes, or their end, then says `answer`: as an HTTP response if it was asked so. One that asks
+/// Waits for the first bytes, or their end, then says what is to be said: as an HTTP response if it was asked so. One that asks
 /// nothing is not waited for when the container is to end.
-async fn reply(mut stream: Stream, answer: String, mut orders: watch::Receiver<Order>) {
+async fn reply(mut stream: Stream, answers: Arc<Answers>, mut orders: watch::Receiver<Order>) {
     let mut question = [0; 1024];
     let read = tokio::select! { biased;
         read = stream.read(&mut question) => read,
@@ -233,12 +260,14 @@ async fn reply(mut stream: Stream, answer: String, mut orders: watch::Receiver<O
     };
     let Ok(read) = read else { return };
     let is_http = question[..read].windows(5).any(|bytes| bytes == b"HTTP/");
+    let words = &answers.words;
     let head = if is_http {
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len() + 1)
+        let (status, length) = (answers.status(), words.len() + 1);
+        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n")
     } else {
         String::new()
     };
     // The other side may have gone; then nobody misses the answer.
-    let _ = stream.write_all(format!("{head}{answer}\n").as_bytes()).await;
+    let _ = stream.write_all(format!("{head}{words}\n").as_bytes()).await;
     let _ = stream.shutdown().await;
 }

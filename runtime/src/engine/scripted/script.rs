@@ -12,6 +12,7 @@ pub struct Script {
     pub(super) prepare: Outcome,
     pub(super) start: Outcome,
     pub(super) serve: Vec<u16>,
+    pub(super) outages: Vec<Outage>,
     pub(super) print: Vec<String>,
     pub(super) repeat: bool,
     pub(super) exit: Option<PlannedExit>,
@@ -48,6 +49,24 @@ pub(super) struct PlannedExit {
     pub(super) after: Duration,
 }
 
+/// A time in which a port answers no request well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outage {
+    pub(super) port: u16,
+    /// How long after the start it begins.
+    pub(super) from: Duration,
+    /// How long it lasts, if it ends.
+    pub(super) length: Option<Duration>,
+}
+
+impl Outage {
+    /// Whether it lasts `passed` after the start.
+    pub(super) fn lasts(&self, passed: Duration) -> bool {
+        let since = passed.checked_sub(self.from);
+        since.is_some_and(|since| self.length.is_none_or(|length| since < length))
+    }
+}
+
 /// How long it takes to end when asked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -75,7 +94,7 @@ impl ScriptError {
     }
 }
 
-const FORMS: &str = "expected pull SPAN, pull fails WHY, prepare SPAN, prepare fails WHY, start SPAN, start fails WHY, serve PORT, print WORDS, \
+const FORMS: &str = "expected pull SPAN, pull fails WHY, prepare SPAN, prepare fails WHY, start SPAN, start fails WHY, serve PORT, fail PORT from SPAN, fail PORT from SPAN for SPAN, print WORDS, \
     repeat, exit CODE, exit CODE after SPAN, exit oom after SPAN, stop SPAN or stop never";
 
 impl FromStr for Script {
@@ -98,6 +117,7 @@ impl Script {
             "prepare" => self.prepare = outcome(rest)?,
             "start" => self.start = outcome(rest)?,
             "serve" => self.serve.push(rest.parse().ok()?),
+            "fail" => self.outages.push(outage(rest)?),
             "print" => self.print.push(rest.to_owned()),
             "repeat" if rest.is_empty() => self.repeat = true,
             "exit" => self.exit = Some(exit(rest)?),
@@ -128,6 +148,15 @@ fn exit(text: &str) -> Option<PlannedExit> {
     Some(PlannedExit { code, after })
 }
 
+fn outage(text: &str) -> Option<Outage> {
+    let (port, times) = text.split_once(" from ")?;
+    let (from, length) = match times.split_once(" for ") {
+        Some((from, length)) => (from, Some(span(length)?)),
+        None => (times, None),
+    };
+    Some(Outage { port: port.parse().ok()?, from: span(from)?, length })
+}
+
 pub(super) fn span(text: &str) -> Option<Duration> {
     let letters = text.find(|character: char| !character.is_ascii_digit())?;
     let (number, unit) = text.split_at(letters);
@@ -149,10 +178,17 @@ mod tests {
     #[test]
     fn parts_are_read_in_any_order() {
         let script: Script =
-            "stop 2s; serve 8080; start 1s; exit 3 after 5m; print hello there".parse().expect("a script");
+            "stop 2s; serve 8080; fail 8080 from 1s for 2s; start 1s; exit 3 after 5m; print hello there"
+                .parse()
+                .expect("a script");
         let expected = Script {
             start: Outcome::Takes(Duration::from_secs(1)),
             serve: vec![8080],
+            outages: vec![Outage {
+                port: 8080,
+                from: Duration::from_secs(1),
+                length: Some(Duration::from_secs(2)),
+            }],
             print: vec!["hello there".into()],
             exit: Some(PlannedExit { code: Some(3), after: Duration::from_secs(300) }),
             stop: Stop::After(Duration::from_secs(2)),
@@ -164,8 +200,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        for text in ["dance", "start", "start soon", "serve x", "exit", "exit 1 after", "stop 5", "start 5d"]
-        {
+        for text in [
+            "dance",
+            "start",
+            "start soon",
+            "serve x",
+            "exit",
+            "exit 1 after",
+            "stop 5",
+            "start 5d",
+            "fail 80",
+        ] {
             let error = text.parse::<Script>().expect_err(text);
             assert!(error.to_string().starts_with(&format!("script part `{text}`: expected ")), "{error}");
         }

@@ -55,6 +55,16 @@ impl Trial {
         program.start(config).unwrap()
     }
 
+    /// What is answered at port 8080.
+    async fn ask(&self, question: &str) -> String {
+        let address = (self.interface.address(), 8080).into();
+        let mut stream = self.interface.connect(address).await.unwrap();
+        stream.write_all(question.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
     fn seconds(&self) -> i64 {
         let start = "2026-01-01T00:00:00Z".parse().unwrap();
         self.clock.now().duration_since(start).as_secs()
@@ -95,20 +105,30 @@ async fn it_ends_when_asked_to_or_when_killed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_answers_badly_during_an_outage() {
+    let trial = Trial::new();
+    let mut container =
+        trial.run("serve 8080; fail 8080 from 10s for 5s; fail 8080 from 1m; fail 81 from 0s").await;
+    container.started().await.unwrap();
+    let check = async |wait: u64, expected: &str| {
+        trial.clock.sleep(Duration::from_secs(wait)).await;
+        let answer = trial.ask("GET / HTTP/1.1\r\n\r\n").await;
+        assert_eq!(answer.split(' ').nth(1), Some(expected), "after {} s", trial.seconds());
+    };
+    check(9, "200").await;
+    check(1, "503").await;
+    check(4, "503").await;
+    check(1, "200").await;
+    check(60, "503").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_answers_with_its_pod() {
     let trial = Trial::new();
     let mut container = trial.run("serve 8080").await;
     container.started().await.unwrap();
-    let ask = async |question: &str| {
-        let address = (trial.interface.address(), 8080).into();
-        let mut stream = trial.interface.connect(address).await.unwrap();
-        stream.write_all(question.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
-    assert_eq!(ask("hi").await, "n/p localhost/web:v1\n");
-    let answer = ask("GET / HTTP/1.1\r\nhost: web\r\n\r\n").await;
+    assert_eq!(trial.ask("hi").await, "n/p localhost/web:v1\n");
+    let answer = trial.ask("GET / HTTP/1.1\r\nhost: web\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nn/p localhost/web:v1\n"), "{answer}");
     container.terminate();
