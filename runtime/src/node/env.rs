@@ -133,10 +133,15 @@ pub fn environment(
 
 /// The ConfigMaps and Secrets that containers of the pod take variables from.
 pub fn sources(pod: &Pod) -> impl Iterator<Item = (Source, &str)> {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    containers.flat_map(|container| {
-        let whole = container.env_from.iter().flatten().filter_map(whole_source);
-        let sources = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
+    let lists = pod.spec.iter().flat_map(|spec| {
+        let first = spec.init_containers.iter().flatten();
+        let plain = first.chain(&spec.containers).map(|container| (&container.env_from, &container.env));
+        let added = spec.ephemeral_containers.iter().flatten();
+        plain.chain(added.map(|container| (&container.env_from, &container.env)))
+    });
+    lists.flat_map(|(env_from, env)| {
+        let whole = env_from.iter().flatten().filter_map(whole_source);
+        let sources = env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
         let keys = sources.filter_map(|source| key_source(source).map(|key| (key.source, key.name)));
         whole.map(|(source, name, _)| (source, name)).chain(keys)
     })

@@ -10,7 +10,7 @@
 //!    └── stop, from any state: once no container lives ──────────────────────────────────┘
 //! ```
 //!
-//! Each container while the pod is Running (see `container`):
+//! Each container while the pod is Running (see `container`), once it is its turn (see `order`):
 //!
 //! ```text
 //!            Prepared            Started             Exited, not to run again
@@ -20,6 +20,9 @@
 //!     └──────────┘ the time has come, or what it waits for changed
 //! ```
 //!
+//! While it runs it is `Hooked`, `Starting`, `Unready` or `Ready` (see `container::health`), and at last being ended (see
+//! `container::ending`).
+//!
 //! A pod that stops never runs again, and its deadline only comes closer.
 
 mod back_off;
@@ -28,6 +31,7 @@ mod container;
 #[cfg(test)]
 mod exhaustive;
 mod message;
+mod order;
 mod set_up;
 mod stop;
 #[cfg(test)]
@@ -39,14 +43,15 @@ use api::clock::add;
 use jiff::Timestamp;
 
 pub use conditions::{Condition, Conditions};
-pub use container::{ContainerMachine, State, Termination};
+pub use container::{Cause, ContainerMachine, Ending, Health, Running, State, Termination};
 pub use message::{
-    Action, Attempt, Event, ImageFailure, ImageNews, MountFailure, Note, Pulled, Refusal, StartFailure,
+    Action, Attempt, Event, Finding, Hook, ImageFailure, ImageNews, MountFailure, Note, Pulled, Refusal,
+    StartFailure,
 };
 
-use super::plan::{Former, FormerContainer, PodPlan};
+use super::plan::{Former, FormerContainer, PodPlan, Role};
 use back_off::BackOff;
-use container::Context;
+use container::{Context, Terms};
 use stop::Stop;
 
 /// Where a pod is in its life.
@@ -144,9 +149,13 @@ impl PodMachine {
             conditions: Conditions::default(),
             plan,
         };
+        if machine.own_containers().any(ContainerMachine::has_run) {
+            let is_done = |container: &&mut ContainerMachine| container.plan().role == Role::Init;
+            machine.containers.iter_mut().filter(is_done).for_each(ContainerMachine::pass);
+        }
         if machine.ended.is_some() {
             machine.stage = Stage::Ended;
-            machine.containers.iter_mut().for_each(|container| container.close(now));
+            machine.close_containers(now);
         }
         machine.conditions = conditions::of(&machine, now);
         machine
@@ -169,8 +178,7 @@ impl PodMachine {
             Stage::Attaching(retry) | Stage::Mounting(retry) => *retry,
             _ => None,
         };
-        let stop = self.stop.as_ref().map(|stop| stop.deadline);
-        let containers = self.containers.iter().filter_map(|container| container.wake_at(stop));
+        let containers = self.containers.iter().filter_map(ContainerMachine::wake_at);
         containers.chain(retry).chain(self.active_deadline()).min()
     }
 
@@ -217,9 +225,15 @@ impl PodMachine {
         &self.containers
     }
 
-    /// Those that make up the pod, and were not only added to look at it.
+    /// Those that make up the pod: neither those that prepare or accompany it, nor those that were added to look at it.
     pub fn own_containers(&self) -> impl Iterator<Item = &ContainerMachine> {
-        self.containers.iter().filter(|container| !container.plan().is_ephemeral)
+        self.containers.iter().filter(|container| container.plan().role == Role::Main)
+    }
+
+    /// What its containers wait for as long as nothing else is known, in one word.
+    pub fn creating(&self) -> &'static str {
+        let has_first = self.containers.iter().any(|container| container.plan().role.comes_first());
+        if has_first { "PodInitializing" } else { "ContainerCreating" }
     }
 
     /// Its address, once it has one; kept when the pod has ended.
@@ -279,6 +293,16 @@ impl PodMachine {
                     container.exited(&exit, &context, now, actions);
                 }
             }
+            Event::Hooked(index, attempt, hook, answer) => {
+                if let Some((container, context)) = self.of_attempt(index, attempt) {
+                    container.hooked(hook, answer, &context, now, actions);
+                }
+            }
+            Event::Found(index, attempt, finding) => {
+                if let Some((container, context)) = self.of_attempt(index, attempt) {
+                    container.found(finding, &context, now, actions);
+                }
+            }
         }
     }
 
@@ -288,6 +312,7 @@ impl PodMachine {
             index,
             pod: format!("{}_{}({})", self.plan.key.name, self.plan.key.namespace, self.plan.uid),
             is_stopping: self.stop.is_some(),
+            grace: self.plan.grace,
         };
         let container = self.containers.get_mut(index)?;
         (container.attempt() == attempt).then_some((container, context))
@@ -298,16 +323,16 @@ impl PodMachine {
             self.stop_by(add(now, grace));
         }
         if self.stop.is_none() {
-            let deadline = add(now, plan.grace);
+            let terms = Terms { deadline: add(now, plan.grace), is_forced: false, has_turn: true };
             let containers = self.containers.iter_mut().zip(&plan.containers).enumerate();
             for (index, (container, plan)) in containers {
-                container.change(index, plan, deadline, actions);
+                container.change(index, plan, &terms, now, actions);
             }
         }
         for added in plan.containers.iter().skip(self.containers.len()) {
             let mut added = ContainerMachine::new(added.clone(), FormerContainer::default(), now);
             if self.ended.is_some() {
-                added.close(now);
+                added.close(true, now);
             }
             self.containers.push(added);
         }
@@ -332,11 +357,7 @@ impl PodMachine {
                 self.stage = Stage::Mounting(None);
                 actions.push(Action::SetUp);
             }
-            Stage::Running => {
-                for (index, container) in self.containers.iter_mut().enumerate() {
-                    container.go_on(index, now, actions);
-                }
-            }
+            Stage::Running => self.start_containers(now, actions),
             _ => {}
         }
         if self.is_over() {

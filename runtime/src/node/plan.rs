@@ -2,6 +2,8 @@
 
 mod ephemeral;
 mod former;
+mod restarts;
+mod role;
 mod unsupported;
 
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 pub use ephemeral::plain;
 pub use former::{Former, FormerContainer};
+pub use restarts::{RestartPolicy, Restarts};
+pub use role::Role;
 
 /// What a pod asks for, as its object says now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +32,8 @@ pub struct PodPlan {
     pub deletion: Option<Duration>,
     /// How long the pod may be active.
     pub active_deadline: Option<Duration>,
-    /// Its containers, in order. Those that are added while it runs come last, and only they can become more.
+    /// Its containers: those that come before the others and those that run beside them, in order, then the pod's own,
+    /// then those that are added while it runs. Only these can become more.
     pub containers: Vec<ContainerPlan>,
     /// Conditions of others that the pod waits for to be ready: name and, if there is one, status.
     pub gates: Vec<(String, Option<String>)>,
@@ -39,7 +44,7 @@ pub struct PodPlan {
 }
 
 /// What a container asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ContainerPlan {
     /// Its name.
     pub name: String,
@@ -47,42 +52,50 @@ pub struct ContainerPlan {
     pub image: String,
     /// Where the image may come from.
     pub pull_policy: PullPolicy,
+    /// What it is in its pod.
+    pub role: Role,
     /// Whether it runs again after it ended.
-    pub restart_policy: RestartPolicy,
-    /// Whether it was added to look at the others. The pod neither waits for it nor lasts or fails because of it.
-    pub is_ephemeral: bool,
+    pub restarts: Restarts,
+    /// Its hooks.
+    pub hooks: Hooks,
+    /// Its probes.
+    pub probes: Probes,
     /// The first field of an ephemeral container that asks for something Peapod does not do yet, with the words for it.
     pub unsupported: Option<String>,
 }
 
-/// When a container runs again after it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RestartPolicy {
-    /// Always.
-    Always,
-    /// If it ended with another code than 0.
-    OnFailure,
-    /// Never.
-    Never,
-}
-
-impl RestartPolicy {
-    /// Whether a container that ended with this code runs again.
-    pub fn runs_again(self, code: i32) -> bool {
-        match self {
-            Self::Always => true,
-            Self::OnFailure => code != 0,
-            Self::Never => false,
-        }
+impl ContainerPlan {
+    /// Whether it runs again after it ended with this code. What comes before the others has done its part when it succeeded.
+    pub fn runs_again(&self, code: i32) -> bool {
+        (self.role != Role::Init || code != 0) && self.restarts.runs_again(code)
     }
 }
 
+/// Which hooks a container has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hooks {
+    /// One that runs when it has been started.
+    pub post_start: bool,
+    /// One that runs before it is asked to end.
+    pub pre_stop: bool,
+}
+
+/// Which probes say something about how far a container is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Probes {
+    /// One that says that it has started.
+    pub startup: bool,
+    /// One that says whether it is ready.
+    pub readiness: bool,
+}
+
 /// Where an image may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PullPolicy {
     /// It is pulled before each start.
     Always,
     /// It is pulled if it is not there.
+    #[default]
     IfNotPresent,
     /// It must be there.
     Never,
@@ -117,26 +130,19 @@ fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
-fn restart_policy(spec: &PodSpec) -> RestartPolicy {
-    match spec.restart_policy.as_deref() {
-        Some("Never") => RestartPolicy::Never,
-        Some("OnFailure") => RestartPolicy::OnFailure,
-        _ => RestartPolicy::Always,
-    }
-}
-
 fn containers(spec: &PodSpec) -> Vec<ContainerPlan> {
-    let policy = restart_policy(spec);
-    let own = spec.containers.iter().map(|own| container(own, policy));
+    let first =
+        spec.init_containers.iter().flatten().map(|first| container(first, Role::of_init(first), spec));
+    let own = spec.containers.iter().map(|own| container(own, Role::Main, spec));
     let added = spec.ephemeral_containers.iter().flatten().enumerate().map(|(index, added)| {
         let added = plain(added);
         let unsupported = unsupported::of_ephemeral(index, &added);
-        ContainerPlan { is_ephemeral: true, unsupported, ..container(&added, RestartPolicy::Never) }
+        ContainerPlan { unsupported, ..container(&added, Role::Ephemeral, spec) }
     });
-    own.chain(added).collect()
+    first.chain(own).chain(added).collect()
 }
 
-fn container(container: &Container, restart_policy: RestartPolicy) -> ContainerPlan {
+fn container(container: &Container, role: Role, spec: &PodSpec) -> ContainerPlan {
     ContainerPlan {
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
@@ -145,9 +151,9 @@ fn container(container: &Container, restart_policy: RestartPolicy) -> ContainerP
             Some("Always") => PullPolicy::Always,
             _ => PullPolicy::IfNotPresent,
         },
-        restart_policy,
-        is_ephemeral: false,
-        unsupported: None,
+        role,
+        restarts: Restarts::of(container, role, spec),
+        ..ContainerPlan::default()
     }
 }
 

@@ -11,29 +11,27 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::machine::{Condition, ContainerMachine, Phase, PodMachine, State, Termination};
+use super::machine::{Condition, ContainerMachine, Health, Phase, PodMachine, State, Termination};
+use super::plan::Role;
 
 /// The status of the pod: what the machine says, and what others have said in `pod`.
 pub fn status(machine: &PodMachine, pod: &Pod, host_address: IpAddr) -> PodStatus {
     let known = pod.status.as_ref();
     let address = machine.address().map(|address| address.to_string());
     let verdict = machine.verdict();
-    let own = machine.own_containers().map(|container| container_status(machine, container));
-    let is_added = |container: &&ContainerMachine| container.plan().is_ephemeral;
-    let added = machine.containers().iter().filter(is_added);
-    // They are not waited for, so nothing calls them ready.
-    let added = added.map(|container| ContainerStatus {
-        ready: false,
-        started: None,
-        ..container_status(machine, container)
-    });
-    let added: Vec<ContainerStatus> = added.collect();
+    let list = |is_in: fn(Role) -> bool| -> Vec<ContainerStatus> {
+        let listed = machine.containers().iter().filter(|container| is_in(container.plan().role));
+        listed.map(|container| container_status(machine, container)).collect()
+    };
+    let first = list(Role::comes_first);
+    let added = list(|role| role == Role::Ephemeral);
     PodStatus {
         phase: Some(phase(machine.phase()).to_owned()),
         reason: verdict.map(|verdict| verdict.reason.clone()),
         message: verdict.map(|verdict| verdict.message.clone()),
         conditions: Some(conditions(machine, known)),
-        container_statuses: Some(own.collect()),
+        init_container_statuses: (!first.is_empty()).then_some(first),
+        container_statuses: Some(list(|role| role == Role::Main)),
         ephemeral_container_statuses: (!added.is_empty()).then_some(added),
         host_ip: Some(host_address.to_string()),
         host_ips: Some(vec![HostIP { ip: host_address.to_string() }]),
@@ -93,19 +91,21 @@ fn container_status(machine: &PodMachine, container: &ContainerMachine) -> Conta
     // While it waits, its last run is also its last state.
     let is_between = !container.is_running() && *container.state() != State::Ended;
     let last_id = if is_between { id.clone() } else { runs.checked_sub(2).map(id_of_run) };
-    let (state, last) = match container.state() {
-        State::Ended => (container.last().map(|last| terminated(last, id.clone())), container.before_last()),
-        state => (Some(present(machine, state)), container.last()),
+    let (state, last) = match (container.state(), container.last()) {
+        (State::Ended, Some(last)) => (terminated(last, id.clone()), container.before_last()),
+        (state, last) => (present(machine, state), last),
     };
+    // Those that are added are not waited for, so nothing calls them ready.
+    let is_added = container.plan().role == Role::Ephemeral;
     ContainerStatus {
         name: container.name().to_owned(),
         image: container.plan().image.clone(),
         image_id: container.image_id().to_owned(),
         container_id: id,
-        ready: container.is_running(),
-        started: Some(container.is_running()),
+        ready: container.is_ready() && !is_added,
+        started: (!is_added).then(|| container.has_started()),
         restart_count: i32::try_from(container.restarts()).unwrap_or(i32::MAX),
-        state,
+        state: Some(state),
         last_state: last.map(|last| terminated(last, last_id)),
         ..ContainerStatus::default()
     }
@@ -113,13 +113,13 @@ fn container_status(machine: &PodMachine, container: &ContainerMachine) -> Conta
 
 fn present(machine: &PodMachine, state: &State) -> ContainerState {
     match (state, machine.problem()) {
-        (State::Running { since, .. }, _) => ContainerState {
-            running: Some(ContainerStateRunning { started_at: Some(whole_seconds(*since)) }),
+        (State::Running(running), _) if running.health > Health::Hooked => ContainerState {
+            running: Some(ContainerStateRunning { started_at: Some(whole_seconds(running.since)) }),
             ..ContainerState::default()
         },
         (State::Waiting { reason, message, .. }, _) => waiting(reason, message),
         (_, Some(problem)) => waiting(&problem.reason, &problem.message),
-        _ => waiting("ContainerCreating", ""),
+        _ => waiting(machine.creating(), ""),
     }
 }
 

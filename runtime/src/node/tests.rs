@@ -4,6 +4,7 @@
 
 mod cluster;
 mod ephemeral;
+mod order;
 mod restart;
 mod server;
 mod streams;

@@ -198,6 +198,10 @@ impl Worker {
                 Some(self.prepare(container, attempt, &image, policy))
             }
             Action::Start { container, attempt, run } => self.start(container, attempt, run),
+            Action::Hook { container, attempt, hook } => {
+                let why = "hooks are not supported yet".to_owned();
+                Some(Event::Hooked(container, attempt, hook, Err(why)))
+            }
             Action::Abandon(container) => {
                 self.places[container].abandon();
                 None
@@ -264,8 +268,7 @@ impl Worker {
         let mut involved = Involved::object(&self.object);
         if let Some(index) = note.container {
             let container = self.machine.containers()[index].plan();
-            let list = if container.is_ephemeral { "ephemeralContainers" } else { "containers" };
-            involved = involved.container(list, &container.name);
+            involved = involved.container(container.role.list(), &container.name);
         }
         debug!(reason = note.reason, message = note.message, "noted");
         self.node.config.recorder.record(Occurrence {

@@ -42,9 +42,10 @@ pub fn resource_field(
     selector: &ResourceFieldSelector,
     allocatable: &Allocatable,
 ) -> Result<String, String> {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let first = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let containers = first.chain(pod.spec.iter().flat_map(|spec| &spec.containers));
     let container = match selector.container_name.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => containers.into_iter().find(|container| container.name == *name),
+        Some(name) => { containers }.find(|container| container.name == *name),
         None => own,
     };
     let container = container.ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ContainerMachine, Phase, PodMachine};
+use super::{ContainerMachine, Phase, PodMachine, Role};
 
 /// The conditions the node answers for, in the order of its reports.
 pub type Conditions = Vec<Condition>;
@@ -27,7 +27,7 @@ pub(super) fn of(machine: &PodMachine, now: Timestamp) -> Conditions {
     let has_sandbox = machine.address.is_some() && machine.ended.is_none();
     let containers = containers_ready(machine);
     let ready = if containers.0 { gates_open(machine) } else { containers.clone() };
-    let initialized = (machine.start_time.is_some(), "", String::new());
+    let initialized = initialized(machine);
     let scheduled = (true, "", String::new());
     let conditions = [
         ("PodReadyToStartContainers", (has_sandbox, "", String::new())),
@@ -52,19 +52,39 @@ pub(super) fn of(machine: &PodMachine, now: Timestamp) -> Conditions {
 
 type Verdict = (bool, &'static str, String);
 
+fn initialized(machine: &PodMachine) -> Verdict {
+    if machine.ended == Some(Phase::Succeeded) {
+        return (true, "PodCompleted", String::new());
+    }
+    if machine.is_initialized() {
+        return (machine.start_time.is_some(), "", String::new());
+    }
+    let first = machine.containers.iter().filter(|container| container.plan().role.comes_first());
+    let incomplete = first.filter(|container| match container.plan().role {
+        Role::Sidecar => !container.has_started(),
+        _ => !container.is_ready(),
+    });
+    (false, "ContainersNotInitialized", format!("containers with incomplete status: {}", names(incomplete)))
+}
+
 fn containers_ready(machine: &PodMachine) -> Verdict {
     match machine.ended {
         Some(Phase::Succeeded) => return (false, "PodCompleted", String::new()),
         Some(_) => return (false, "PodFailed", String::new()),
         None => {}
     }
-    let unready = machine.own_containers().filter(|container| !container.is_running());
-    let names: Vec<&str> = unready.map(ContainerMachine::name).collect();
-    if names.is_empty() {
+    let lasting = |role| matches!(role, Role::Sidecar | Role::Main);
+    let lasting = machine.containers.iter().filter(|container| lasting(container.plan().role));
+    let mut unready = lasting.filter(|container| !container.is_ready()).peekable();
+    if unready.peek().is_none() {
         return (true, "", String::new());
     }
-    let message = format!("containers with unready status: [{}]", names.join(" "));
-    (false, "ContainersNotReady", message)
+    (false, "ContainersNotReady", format!("containers with unready status: {}", names(unready)))
+}
+
+fn names<'a>(containers: impl Iterator<Item = &'a ContainerMachine>) -> String {
+    let names: Vec<&str> = containers.map(ContainerMachine::name).collect();
+    format!("[{}]", names.join(" "))
 }
 
 fn gates_open(machine: &PodMachine) -> Verdict {

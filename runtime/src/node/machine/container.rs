@@ -1,14 +1,21 @@
 //! The part of a pod's machine that decides the life of one container.
 
 mod answers;
+mod ending;
+mod health;
 mod image;
+
+use std::time::Duration;
 
 use api::event::Severity;
 use jiff::Timestamp;
 
-use super::super::plan::{ContainerPlan, FormerContainer};
+use super::super::plan::{ContainerPlan, FormerContainer, Role};
 use super::back_off::BackOff;
 use super::message::{Action, Attempt, Note};
+pub(super) use ending::Terms;
+pub use ending::{Cause, Ending};
+pub use health::{Health, Running};
 use image::FailedPull;
 
 /// The exit code of a container that was killed.
@@ -22,6 +29,8 @@ pub struct ContainerMachine {
     attempt: Attempt,
     restarts: u32,
     has_run: bool,
+    /// Whether those that come after it need not wait for it any more.
+    has_passed: bool,
     image_id: String,
     last: Option<Termination>,
     before_last: Option<Termination>,
@@ -50,21 +59,9 @@ pub enum State {
     /// It is being started.
     Starting,
     /// It runs.
-    Running {
-        /// Since when.
-        since: Timestamp,
-        /// How it is being ended, if it is.
-        ending: Option<Ending>,
-    },
+    Running(Running),
     /// Nothing, for good.
     Ended,
-}
-
-/// A running container that was asked to end.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ending {
-    deadline: Timestamp,
-    is_killed: bool,
 }
 
 /// How a container ended.
@@ -88,6 +85,8 @@ pub(super) struct Context {
     /// `name_namespace(uid)`, as Kubernetes' messages have it.
     pub(super) pod: String,
     pub(super) is_stopping: bool,
+    /// How long it may take to end if it is ended for its own sake.
+    pub(super) grace: Duration,
 }
 
 impl ContainerMachine {
@@ -99,10 +98,11 @@ impl ContainerMachine {
             started: since,
             finished: now,
         });
-        let has_run = former.restarts > 0 || interrupted.is_some() || former.last.is_some();
+        let has_run = former.has_run();
         let last = interrupted.or(former.last);
-        let runs = last.as_ref().is_none_or(|last| plan.restart_policy.runs_again(last.code));
+        let runs = last.as_ref().is_none_or(|last| plan.runs_again(last.code));
         Self {
+            has_passed: plan.role == Role::Init && last.as_ref().is_some_and(|last| last.code == 0),
             plan,
             state: if runs { State::New } else { State::Ended },
             attempt: 0,
@@ -157,17 +157,18 @@ impl ContainerMachine {
         self.before_last.as_ref()
     }
 
-    /// Whether it runs and so can be of use.
-    pub fn is_running(&self) -> bool {
-        matches!(self.state, State::Running { .. })
+    /// Whether those that come after it need not wait for it any more: it has succeeded, or has started once, as its role asks.
+    pub fn has_passed(&self) -> bool {
+        self.has_passed
     }
 
     pub(super) fn attempt(&self) -> Attempt {
         self.attempt
     }
 
+    /// Whether it is on its way to run. What is new waits for others.
     pub(super) fn is_under_way(&self) -> bool {
-        matches!(self.state, State::New | State::Preparing | State::Starting)
+        matches!(self.state, State::Preparing | State::Starting)
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -178,22 +179,20 @@ impl ContainerMachine {
         self.last.as_ref().is_some_and(|last| last.code == 0)
     }
 
-    pub(super) fn wake_at(&self, stop: Option<Timestamp>) -> Option<Timestamp> {
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
         match &self.state {
             State::Waiting { until, .. } => *until,
-            State::Running { ending: Some(ending), .. } if !ending.is_killed => {
-                stop.into_iter().chain([ending.deadline]).min()
-            }
+            State::Running(running) => running.ending.as_ref()?.wake_at(),
             _ => None,
         }
     }
 
-    /// Starts it if it is time to.
-    pub(super) fn go_on(&mut self, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
+    /// Starts it if it is time to. What is new waits until it may be started.
+    pub(super) fn go_on(&mut self, index: usize, may_begin: bool, now: Timestamp, actions: &mut Vec<Action>) {
         match &mut self.state {
-            State::New => self.begin(index, now, actions),
+            State::New if may_begin => self.begin(index, now, actions),
             State::Waiting { until: Some(until), .. } if *until <= now => self.begin(index, now, actions),
-            State::Running { ending: Some(ending), .. } => ending.kill_if_due(index, now, actions),
+            State::Running(Running { ending: Some(ending), .. }) => ending.go_on(index, true, now, actions),
             _ => {}
         }
     }
@@ -230,12 +229,14 @@ impl ContainerMachine {
         }
     }
 
-    /// Takes another image in place of the one it has. A running container is ended and comes back with it.
+    /// Takes another image in place of the one it has. A running container is ended and comes back with it, unless it is to
+    /// end anyway before the others begin.
     pub(super) fn change(
         &mut self,
         index: usize,
         plan: &ContainerPlan,
-        deadline: Timestamp,
+        terms: &Terms,
+        now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
         let is_same = self.plan.image == plan.image;
@@ -245,83 +246,38 @@ impl ContainerMachine {
         }
         match &mut self.state {
             State::New | State::Ended => {}
+            State::Running(_) if plan.role == Role::Init => {}
             State::Waiting { .. } => self.state = State::New,
             State::Preparing | State::Starting => {
                 actions.push(Action::Abandon(index));
                 self.state = State::New;
             }
-            State::Running { ending, .. } => {
+            State::Running(_) => {
                 let words = format!("Container {} definition changed, will be restarted", plan.name);
-                terminate(ending, index, deadline, words, actions);
+                self.end(index, Cause::Replaced, words, terms, now, actions);
             }
         }
         (self.crashes, self.tries) = (BackOff::default(), BackOff::default());
         self.failed_pull = None;
     }
 
-    /// Ends it, whatever it does, and for good.
-    pub(super) fn stop(
-        &mut self,
-        index: usize,
-        deadline: Timestamp,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        match &mut self.state {
-            State::New | State::Waiting { .. } | State::Ended => self.state = State::Ended,
-            State::Preparing | State::Starting => {
-                actions.push(Action::Abandon(index));
-                self.state = State::Ended;
-            }
-            State::Running { ending, .. } => {
-                let words = format!("Stopping container {}", self.plan.name);
-                let ending = terminate(ending, index, deadline, words, actions);
-                ending.deadline = ending.deadline.min(deadline);
-                ending.kill_if_due(index, now, actions);
-            }
-        }
+    /// Counts as having run before: its part is done.
+    pub(super) fn pass(&mut self) {
+        self.has_passed = true;
+        self.state = State::Ended;
     }
 
-    /// Accounts for a container of a pod that has ended.
-    pub(super) fn close(&mut self, now: Timestamp) {
+    /// Nothing will become of it any more. If its pod should know how it ended, and nobody saw it, that is said.
+    pub(super) fn close(&mut self, is_expected: bool, now: Timestamp) {
         self.state = State::Ended;
-        if self.last.is_none() {
+        if self.last.is_none() && is_expected {
             self.last = Some(Termination {
                 code: KILLED,
                 reason: "ContainerStatusUnknown".to_owned(),
-                message: "The container had not run when the pod was terminated".to_owned(),
+                message: "The container could not be located when the pod was terminated".to_owned(),
                 started: now,
                 finished: now,
             });
-        }
-    }
-}
-
-/// Asks a running container to end, unless it was asked before.
-fn terminate<'a>(
-    ending: &'a mut Option<Ending>,
-    index: usize,
-    deadline: Timestamp,
-    message: String,
-    actions: &mut Vec<Action>,
-) -> &'a mut Ending {
-    ending.get_or_insert_with(|| {
-        actions.push(Action::Record(Note {
-            container: Some(index),
-            severity: Severity::Normal,
-            reason: "Killing",
-            message,
-        }));
-        actions.push(Action::Terminate(index));
-        Ending { deadline, is_killed: false }
-    })
-}
-
-impl Ending {
-    fn kill_if_due(&mut self, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
-        if !self.is_killed && self.deadline <= now {
-            self.is_killed = true;
-            actions.push(Action::Kill(index));
         }
     }
 }

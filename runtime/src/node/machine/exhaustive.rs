@@ -8,7 +8,7 @@ use api::Key;
 use super::*;
 use crate::engine::Exit;
 use crate::engine::ExitReason;
-use crate::node::plan::{ContainerPlan, PullPolicy, RestartPolicy};
+use crate::node::plan::{ContainerPlan, Hooks, Probes, RestartPolicy};
 
 /// The machine and the world it acts on.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -17,6 +17,7 @@ struct World {
     now: Timestamp,
     question: Option<Question>,
     doing: Vec<Option<(Doing, Attempt)>>,
+    hooks: Vec<Option<Hook>>,
     killed: Vec<bool>,
     is_released: bool,
     is_removal_asked: bool,
@@ -48,6 +49,7 @@ impl World {
             now,
             question: None,
             doing: vec![None; containers],
+            hooks: vec![None; containers],
             killed: vec![false; containers],
             is_released: false,
             is_removal_asked: false,
@@ -85,6 +87,7 @@ impl World {
         events.extend(at_once(self.changes()));
         for (index, doing) in self.doing.iter().enumerate() {
             events.extend(at_once(news(index, *doing)));
+            events.extend(at_once(self.findings(index)));
         }
         if let Some(wake_at) = self.machine.wake_at() {
             let wait = api::clock::until(self.now, wake_at).unwrap_or_default();
@@ -105,12 +108,29 @@ impl World {
         changes.push(Event::Changed(plan));
         if self.to_add > 0 {
             let mut plan = self.machine.plan.clone();
-            let restart_policy = RestartPolicy::Never;
-            let added = ContainerPlan { is_ephemeral: true, restart_policy, ..plan.containers[0].clone() };
+            let restarts = RestartPolicy::Never.into();
+            let added = ContainerPlan { role: Role::Ephemeral, restarts, ..plan.containers[0].clone() };
             plan.containers.push(added);
             changes.push(Event::Changed(plan));
         }
         changes
+    }
+
+    /// What hooks and probes of a container can say.
+    fn findings(&self, index: usize) -> Vec<Event> {
+        let Some((Doing::Running, attempt)) = self.doing[index] else {
+            return Vec::new();
+        };
+        let hook = self.hooks[index];
+        let hooked = hook.into_iter().flat_map(|hook| [(hook, Ok(())), (hook, Err(String::new()))]);
+        let hooked = hooked.map(|(hook, answer)| Event::Hooked(index, attempt, hook, answer));
+        let probes = self.machine.plan.containers[index].probes;
+        let is_probed = hook.is_none() && (probes.startup || probes.readiness);
+        let grace = Some(Duration::from_secs(5));
+        let failing = Finding::Failing { message: String::new(), grace };
+        let findings = [Finding::Started, Finding::Ready(true), Finding::Ready(false), failing];
+        let findings = findings.into_iter().filter(|_| is_probed);
+        hooked.chain(findings.map(|finding| Event::Found(index, attempt, finding))).collect()
     }
 
     fn take(&mut self, (wait, event): (Duration, Event)) {
@@ -122,6 +142,10 @@ impl World {
             event
         {
             self.doing[index] = None;
+            self.hooks[index] = None;
+        }
+        if let Event::Hooked(index, _, _, _) = event {
+            self.hooks[index] = None;
         }
         if let Event::Started(index, attempt, Ok(())) = event {
             self.doing[index] = Some((Doing::Running, attempt));
@@ -129,6 +153,7 @@ impl World {
         if let Event::Changed(plan) = &event {
             self.to_add -= plan.containers.len() - self.doing.len();
             self.doing.resize(plan.containers.len(), None);
+            self.hooks.resize(plan.containers.len(), None);
             self.killed.resize(plan.containers.len(), false);
         }
         let before = self.machine.clone();
@@ -154,6 +179,7 @@ impl World {
             Action::Prepare { container, attempt, .. } => {
                 assert!(!is_stopping, "a stopping pod never runs again");
                 assert_eq!(self.doing[*container], None, "one instance at a time");
+                self.check_turn(*container);
                 self.doing[*container] = Some((Doing::Preparing, *attempt));
             }
             Action::Start { container, attempt, .. } => {
@@ -167,8 +193,15 @@ impl World {
                 let is_abandonable = matches!(doing, Some(Doing::Preparing | Doing::Starting));
                 assert!(is_abandonable, "what runs is asked to end: {doing:?}");
             }
+            Action::Hook { container, hook, .. } => {
+                assert!(matches!(self.doing[*container], Some((Doing::Running, _))));
+                assert_ne!(self.hooks[*container], Some(*hook), "a hook runs once");
+                self.hooks[*container] = Some(*hook);
+            }
             Action::Terminate(container) => {
                 assert!(matches!(self.doing[*container], Some((Doing::Running, _))));
+                self.check_end(*container);
+                self.hooks[*container] = None;
             }
             Action::Kill(container) => {
                 assert!(matches!(self.doing[*container], Some((Doing::Running, _))));
@@ -190,6 +223,37 @@ impl World {
         }
     }
 
+    /// What begins has waited for what comes before it.
+    fn check_turn(&self, index: usize) {
+        let container = &self.machine.containers[index];
+        if container.restarts() > 0 || container.has_run() || container.plan().role == Role::Ephemeral {
+            return;
+        }
+        for before in &self.machine.containers[..index] {
+            match before.plan().role {
+                Role::Init => assert!(before.has_ended() && before.has_succeeded(), "first things first"),
+                Role::Sidecar => assert!(before.has_run(), "started before the others"),
+                Role::Main | Role::Ephemeral => assert!(!before.is_before_hook(), "one hook at a time"),
+            }
+        }
+    }
+
+    /// In a pod that ends, what runs beside the others is asked to end when those it serves have ended, or it is late.
+    fn check_end(&self, index: usize) {
+        let is_timely = self.machine.stop.as_ref().is_some_and(|stop| self.now < stop.deadline);
+        if !is_timely || self.machine.containers[index].plan().role != Role::Sidecar {
+            return;
+        }
+        for (other, container) in self.machine.containers.iter().enumerate() {
+            let is_served = match container.plan().role {
+                Role::Main | Role::Init => true,
+                Role::Sidecar => other > index,
+                Role::Ephemeral => false,
+            };
+            assert!(!is_served || self.doing[other].is_none(), "{other} is still served by {index}");
+        }
+    }
+
     fn check(&self, before: &PodMachine) {
         let after = &self.machine;
         assert!(after.phase() >= before.phase(), "a phase is never left for an earlier one");
@@ -200,7 +264,8 @@ impl World {
             let deadline = after.stop.as_ref().expect("a stopping pod goes on stopping").deadline;
             assert!(deadline <= stop.deadline, "a deadline only comes closer");
         }
-        if let Some(stop) = after.stop.as_ref().filter(|stop| stop.deadline <= self.now) {
+        let moment = Duration::from_secs(if after.is_lost { 0 } else { 2 });
+        if let Some(stop) = after.stop.as_ref().filter(|stop| add(stop.deadline, moment) <= self.now) {
             for (doing, killed) in self.doing.iter().zip(&self.killed) {
                 assert!(doing.is_none() || *killed, "all are killed at {}", stop.deadline);
             }
@@ -212,19 +277,28 @@ impl World {
             }
         }
         if self.is_released {
-            assert!(
-                after.containers.iter().all(|container| container.last().is_some()),
-                "each end has a code"
-            );
+            let is_known = |container: &ContainerMachine| container.last().is_some();
+            assert!(after.containers.iter().filter(|container| container.has_run()).all(is_known));
+            let own = after.own_containers().filter(|_| after.is_initialized());
+            assert!({ own }.all(is_known), "each end has a code");
         }
         if let Some(wake_at) = after.wake_at() {
             assert!(wake_at > self.now, "what is due is done: {after:?}");
         }
         assert!(!after.is_finished() || self.doing.iter().all(Option::is_none));
         let ready = after.conditions.iter().find(|condition| condition.name == "Ready");
-        let own = self.doing.iter().take(after.own_containers().count());
-        let all_run = own.into_iter().all(|doing| matches!(doing, Some((Doing::Running, _))));
-        assert_eq!(ready.is_some_and(|ready| ready.holds), all_run, "ready is what runs");
+        let lasting = after.containers.iter().zip(&self.doing);
+        let mut lasting = lasting.filter(|(one, _)| matches!(one.plan().role, Role::Main | Role::Sidecar));
+        let all_run = lasting.all(|(_, doing)| matches!(doing, Some((Doing::Running, _))));
+        let is_ready = ready.is_some_and(|ready| ready.holds);
+        assert!(!is_ready || all_run, "only what runs is ready");
+        let is_plain = |container: &ContainerPlan| {
+            container.probes == Probes::default() && container.hooks == Hooks::default()
+        };
+        assert!(
+            !all_run || is_ready || !after.plan.containers.iter().all(is_plain),
+            "without probes, what runs is ready"
+        );
     }
 }
 
@@ -253,14 +327,13 @@ fn news(index: usize, doing: Option<(Doing, Attempt)>) -> Vec<Event> {
     }
 }
 
-fn plan(containers: usize, restart_policy: RestartPolicy) -> PodPlan {
-    let container = |index| ContainerPlan {
+fn plan(roles: &[Role], restart_policy: RestartPolicy) -> PodPlan {
+    let container = |(index, role): (usize, &Role)| ContainerPlan {
         name: format!("c{index}"),
         image: "localhost/web".into(),
-        pull_policy: PullPolicy::IfNotPresent,
-        restart_policy,
-        is_ephemeral: false,
-        unsupported: None,
+        role: *role,
+        restarts: if *role == Role::Sidecar { RestartPolicy::Always } else { restart_policy }.into(),
+        ..ContainerPlan::default()
     };
     PodPlan {
         key: Key::new("n", "p"),
@@ -269,7 +342,7 @@ fn plan(containers: usize, restart_policy: RestartPolicy) -> PodPlan {
         grace: Duration::from_secs(30),
         deletion: None,
         active_deadline: (restart_policy == RestartPolicy::Never).then(|| Duration::from_secs(60)),
-        containers: (0..containers).map(container).collect(),
+        containers: roles.iter().enumerate().map(container).collect(),
         gates: Vec::new(),
         unsupported: None,
         ignored: None,
@@ -299,23 +372,47 @@ fn explore(plan: PodPlan, to_add: usize, length: usize) -> usize {
 
 const POLICIES: [RestartPolicy; 3] = [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never];
 
+fn explore_all(roles: &[Role], to_add: usize, length: usize, change: impl Fn(&mut PodPlan)) {
+    for policy in POLICIES {
+        let mut plan = plan(roles, policy);
+        change(&mut plan);
+        let seen = explore(plan, to_add, length);
+        assert!(seen > 1000, "{policy:?}: {seen}");
+    }
+}
+
 #[test]
 fn promises_hold_in_every_history_of_one_container() {
-    for policy in POLICIES {
-        assert!(explore(plan(1, policy), 0, 11) > 1000);
-    }
+    explore_all(&[Role::Main], 0, 11, |_| {});
 }
 
 #[test]
 fn promises_hold_in_every_history_of_two_containers() {
-    for policy in POLICIES {
-        assert!(explore(plan(2, policy), 0, 9) > 1000);
-    }
+    explore_all(&[Role::Main, Role::Main], 0, 9, |_| {});
 }
 
 #[test]
 fn promises_hold_in_every_history_of_a_container_and_one_that_is_added() {
-    for policy in POLICIES {
-        assert!(explore(plan(1, policy), 1, 9) > 1000);
-    }
+    explore_all(&[Role::Main], 1, 9, |_| {});
+}
+
+#[test]
+fn promises_hold_in_every_history_of_what_comes_first() {
+    explore_all(&[Role::Init, Role::Main], 0, 11, |_| {});
+    explore_all(&[Role::Sidecar, Role::Main], 0, 9, |_| {});
+    explore_all(&[Role::Sidecar, Role::Init, Role::Main], 0, 9, |_| {});
+}
+
+#[test]
+fn promises_hold_in_every_history_of_hooks() {
+    let hooked = |plan: &mut PodPlan| plan.containers[0].hooks = Hooks { post_start: true, pre_stop: true };
+    explore_all(&[Role::Main], 0, 11, hooked);
+    explore_all(&[Role::Sidecar, Role::Main], 0, 9, hooked);
+}
+
+#[test]
+fn promises_hold_in_every_history_of_probes() {
+    let probed = |plan: &mut PodPlan| plan.containers[0].probes = Probes { startup: true, readiness: true };
+    explore_all(&[Role::Main], 0, 11, probed);
+    explore_all(&[Role::Sidecar, Role::Main], 0, 9, probed);
 }

@@ -29,6 +29,10 @@ pub enum Event {
     Started(usize, Attempt, Result<(), StartFailure>),
     /// The container has ended.
     Exited(usize, Attempt, Exit),
+    /// A hook of the container has ended, well or with what was wrong.
+    Hooked(usize, Attempt, Hook, Result<(), String>),
+    /// A probe of the container has found something out.
+    Found(usize, Attempt, Finding),
     /// A ConfigMap or Secret the pod uses has changed.
     SourcesChanged,
     /// Time has passed.
@@ -37,6 +41,31 @@ pub enum Event {
 
 /// Counts the attempts to run a container, so that news of an earlier one are known as such.
 pub type Attempt = u32;
+
+/// What a container has done at a turn of its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hook {
+    /// When it has been started.
+    PostStart,
+    /// Before it is asked to end.
+    PreStop,
+}
+
+/// What probes have found out about a running container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Finding {
+    /// It has started: the startup probe has succeeded.
+    Started,
+    /// It has become ready, or is not any more.
+    Ready(bool),
+    /// A probe has failed as often as it may: the container is to be ended, and runs again if its policy says so.
+    Failing {
+        /// What people are told: `Container web failed liveness probe, will be restarted`.
+        message: String,
+        /// How long it may take to end, if the probe says so.
+        grace: Option<Duration>,
+    },
+}
 
 /// Why a pod may not run on this node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -134,9 +163,18 @@ pub enum Action {
         /// Which run of the container it is, from 0.
         run: u32,
     },
+    /// Run a hook of a running container. Answered by [`Event::Hooked`], unless the container ends or is asked to before.
+    Hook {
+        /// Which container.
+        container: usize,
+        /// The attempt to name in the answer.
+        attempt: Attempt,
+        /// Which hook.
+        hook: Hook,
+    },
     /// Drop what is being prepared or started; there is no answer.
     Abandon(usize),
-    /// Ask a running container to end.
+    /// Ask a running container to end. A hook that still runs is dropped.
     Terminate(usize),
     /// End a running container now.
     Kill(usize),

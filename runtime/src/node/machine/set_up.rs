@@ -65,7 +65,7 @@ impl PodMachine {
             Err(message) => {
                 let message = format!("Failed to create pod sandbox: {message}");
                 actions.push(warning("FailedCreatePodSandBox", &message));
-                self.problem = Some(waiting("ContainerCreating", message));
+                self.problem = Some(waiting(self.creating(), message));
                 self.stage = Stage::Attaching(Some(add(now, self.set_up.next_retry())));
             }
         }
@@ -91,7 +91,7 @@ impl PodMachine {
                     self.problem = Some(waiting("FailedMount", failure.message));
                     self.stage = Stage::Refused;
                 } else {
-                    self.problem = Some(waiting("ContainerCreating", failure.message));
+                    self.problem = Some(waiting(self.creating(), failure.message));
                     self.stage = Stage::Mounting(Some(add(now, self.set_up.next_mount())));
                 }
             }

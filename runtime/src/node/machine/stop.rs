@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::message::Action;
 use super::set_up::{waiting, warning};
-use super::{ContainerMachine, Phase, PodMachine, Stage};
+use super::{ContainerMachine, Phase, PodMachine, Stage, Terms};
 
 /// A pod that is ending.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,21 +39,26 @@ impl PodMachine {
         self.stop_by(add(now, self.plan.grace));
     }
 
+    /// Ends the containers. Connections still come in as long as a hook runs: it may be there to wait until they stop coming.
     pub(super) fn stop_containers(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(stop) = &mut self.stop else { return };
-        if self.stage == Stage::Running && !stop.is_drained {
-            actions.push(Action::Drain);
+        let Some(stop) = &self.stop else { return };
+        let terms = Terms { deadline: stop.deadline, is_forced: self.is_lost, has_turn: true };
+        let mut ending = Vec::new();
+        self.end_containers(terms, now, &mut ending);
+        let is_hooked = self.containers.iter().any(ContainerMachine::is_in_last_hook);
+        let stop = self.stop.as_mut().filter(|stop| !stop.is_drained && !is_hooked);
+        if let Some(stop) = stop.filter(|_| self.stage == Stage::Running) {
             stop.is_drained = true;
+            actions.push(Action::Drain);
         }
-        for (index, container) in self.containers.iter_mut().enumerate() {
-            container.stop(index, stop.deadline, now, actions);
-        }
+        actions.append(&mut ending);
     }
 
-    /// Whether only containers are left that were added to look at those that have ended for good.
+    /// Whether the pod's own containers have ended for good, or never will begin, while others still live.
     pub(super) fn is_abandoned(&self) -> bool {
         let is_left = self.stage == Stage::Running && self.stop.is_none();
-        is_left && self.own_containers().all(ContainerMachine::has_ended) && !self.is_over()
+        let is_done = self.own_containers().all(ContainerMachine::has_ended) || self.has_failed_early();
+        is_left && is_done && !self.is_over()
     }
 
     /// Whether no container lives and none will, while the pod still holds what it was given.
@@ -64,7 +69,7 @@ impl PodMachine {
     }
 
     pub(super) fn end(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        self.containers.iter_mut().for_each(|container| container.close(now));
+        self.close_containers(now);
         let has_succeeded =
             self.verdict.is_none() && self.own_containers().all(ContainerMachine::has_succeeded);
         self.ended = Some(if has_succeeded { Phase::Succeeded } else { Phase::Failed });

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod health;
 mod images;
+mod order;
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use api::Key;
 
 use super::*;
 use crate::engine::{Exit, ExitReason};
-use crate::node::plan::{ContainerPlan, FormerContainer, PullPolicy, RestartPolicy};
+use crate::node::plan::{ContainerPlan, FormerContainer, RestartPolicy};
 
 /// A machine, its time, and a node on which all that is asked for goes well at once.
 struct Trial {
@@ -20,15 +22,17 @@ struct Trial {
     images_missing: bool,
 }
 
-fn plan(policy: RestartPolicy, names: &[&str]) -> PodPlan {
-    let container = |name: &&str| ContainerPlan {
-        name: (*name).into(),
+fn container(name: &str, role: Role, policy: RestartPolicy) -> ContainerPlan {
+    ContainerPlan {
+        name: name.into(),
         image: "localhost/web:v1".into(),
-        pull_policy: PullPolicy::IfNotPresent,
-        restart_policy: policy,
-        is_ephemeral: false,
-        unsupported: None,
-    };
+        role,
+        restarts: policy.into(),
+        ..ContainerPlan::default()
+    }
+}
+
+fn plan(policy: RestartPolicy, names: &[&str]) -> PodPlan {
     PodPlan {
         key: Key::new("default", "web-1"),
         uid: "u".into(),
@@ -36,7 +40,7 @@ fn plan(policy: RestartPolicy, names: &[&str]) -> PodPlan {
         grace: Duration::from_secs(30),
         deletion: None,
         active_deadline: None,
-        containers: names.iter().map(container).collect(),
+        containers: names.iter().map(|name| container(name, Role::Main, policy)).collect(),
         gates: Vec::new(),
         unsupported: None,
         ignored: None,
@@ -104,12 +108,8 @@ impl Trial {
     fn add(&mut self, name: &str, unsupported: Option<&str>) -> Vec<String> {
         let mut plan = self.machine.plan.clone();
         plan.containers.push(ContainerPlan {
-            name: name.into(),
-            image: "localhost/shell".into(),
-            pull_policy: PullPolicy::IfNotPresent,
-            restart_policy: RestartPolicy::Never,
-            is_ephemeral: true,
             unsupported: unsupported.map(str::to_owned),
+            ..container(name, Role::Ephemeral, RestartPolicy::Never)
         });
         self.attempts.push(0);
         self.tell(Event::Changed(plan))
@@ -139,8 +139,11 @@ impl Trial {
         for container in self.machine.containers() {
             let state = match container.state() {
                 State::Waiting { reason, .. } => (*reason).to_owned(),
-                State::Ended => format!("ended={}", container.last().unwrap().code),
-                State::Running { .. } => "running".to_owned(),
+                State::Ended => {
+                    container.last().map_or("never".into(), |last| format!("ended={}", last.code))
+                }
+                State::Running(Running { health: Health::Ready, .. }) => "running".to_owned(),
+                State::Running(running) => format!("{:?}", running.health).to_lowercase(),
                 state => format!("{state:?}"),
             };
             words.push(format!("{}:{state}/{}", container.name(), container.restarts()));
@@ -153,6 +156,7 @@ fn in_words(action: &Action) -> String {
     match action {
         Action::Prepare { container, .. } => format!("Prepare {container}"),
         Action::Start { container, run, .. } => format!("Start {container} run {run}"),
+        Action::Hook { container, hook, .. } => format!("{hook:?} {container}"),
         Action::Record(note) => format!("{}: {}", note.reason, note.message),
         action => format!("{action:?}"),
     }
@@ -392,8 +396,7 @@ fn after_a_restart_of_the_node_containers_run_again_where_the_policy_allows() {
     check(RestartPolicy::OnFailure, former(false, Some(0)), "Succeeded web:ended=0/2");
     check(RestartPolicy::Always, former(false, Some(0)), "Running web:running/3");
     let mut looked_at = plan(RestartPolicy::Always, &["web", "shell"]);
-    looked_at.containers[1].is_ephemeral = true;
-    looked_at.containers[1].restart_policy = RestartPolicy::Never;
+    looked_at.containers[1] = container("shell", Role::Ephemeral, RestartPolicy::Never);
     let mut both = former(true, None);
     both.containers.push(FormerContainer { restarts: 0, ..both.containers[0].clone() });
     let mut trial = Trial::of(looked_at, both);

@@ -30,17 +30,25 @@ pub struct FormerContainer {
     pub image_id: String,
 }
 
+impl FormerContainer {
+    /// Whether it ran at least once.
+    pub fn has_run(&self) -> bool {
+        self.restarts > 0 || self.running_since.is_some() || self.last.is_some()
+    }
+}
+
 impl Former {
     /// Reads a pod's status.
     pub fn of(pod: &Pod) -> Self {
         let Some(status) = &pod.status else {
             return Self::default();
         };
+        let first = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
         let own = pod.spec.iter().flat_map(|spec| &spec.containers);
         let added = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
-        let (known, added_known) = (&status.container_statuses, &status.ephemeral_container_statuses);
-        let own = own.map(|container| of_container(known, &container.name));
-        let added = added.map(|container| of_container(added_known, &container.name));
+        let first = first.map(|container| of_container(&status.init_container_statuses, &container.name));
+        let own = own.map(|container| of_container(&status.container_statuses, &container.name));
+        let added = added.map(|added| of_container(&status.ephemeral_container_statuses, &added.name));
         Self {
             ended: match status.phase.as_deref() {
                 Some("Succeeded") => Some(Phase::Succeeded),
@@ -48,7 +56,7 @@ impl Former {
                 _ => None,
             },
             start_time: status.start_time.as_ref().map(|time| time.0),
-            containers: own.chain(added).collect(),
+            containers: first.chain(own).chain(added).collect(),
         }
     }
 }

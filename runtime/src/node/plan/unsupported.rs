@@ -6,9 +6,10 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 
 /// What to say of the first such field; none if there is none.
 pub(super) fn first(spec: &PodSpec) -> Option<String> {
-    let of_containers = spec.containers.iter().enumerate().find_map(|(index, container)| {
+    let mut containers = lists(spec);
+    let of_containers = containers.find_map(|(list, index, container)| {
         let field = of_container(container)?;
-        Some(format!("spec.containers[{index}].{field}"))
+        Some(format!("spec.{list}[{index}].{field}"))
     });
     let field = of_pod(spec).map(|field| format!("spec.{field}")).or(of_containers)?;
     Some(format!("{field}: not supported yet"))
@@ -31,13 +32,20 @@ pub(super) fn ignored(spec: &PodSpec) -> Option<String> {
     let shares =
         (spec.share_process_namespace == Some(true)).then(|| "spec.shareProcessNamespace".to_owned());
     let of_pod = names(&spec.resources).into_iter().map(|name| format!("spec.resources.limits.{name}"));
-    let containers = spec.containers.iter().enumerate();
-    let of_containers = containers.flat_map(|(index, container)| {
+    let of_containers = lists(spec).flat_map(|(list, index, container)| {
         let names = names(&container.resources).into_iter();
-        names.map(move |name| format!("spec.containers[{index}].resources.limits.{name}"))
+        names.map(move |name| format!("spec.{list}[{index}].resources.limits.{name}"))
     });
     let fields: Vec<String> = shares.into_iter().chain(of_pod).chain(of_containers).collect();
     (!fields.is_empty()).then(|| format!("{}: not enforced yet, the pod runs without", fields.join(", ")))
+}
+
+/// The containers that come first and those that make up the pod, with the list they are in.
+fn lists(spec: &PodSpec) -> impl Iterator<Item = (&'static str, usize, &Container)> {
+    let first = spec.init_containers.iter().flatten().enumerate();
+    let first = first.map(|(index, container)| ("initContainers", index, container));
+    let own = spec.containers.iter().enumerate();
+    first.chain(own.map(|(index, container)| ("containers", index, container)))
 }
 
 /// The limits that hold.
@@ -53,7 +61,6 @@ fn of_pod(spec: &PodSpec) -> Option<&'static str> {
         ("hostIPC", spec.host_ipc == Some(true)),
         ("hostNetwork", spec.host_network == Some(true)),
         ("hostPID", spec.host_pid == Some(true)),
-        ("initContainers", is_filled(&spec.init_containers)),
         ("os", os.is_some_and(|name| name != "linux")),
         ("resourceClaims", is_filled(&spec.resource_claims)),
         ("runtimeClassName", spec.runtime_class_name.is_some()),
@@ -70,8 +77,6 @@ fn of_container(container: &Container) -> Option<&'static str> {
         ("livenessProbe", container.liveness_probe.is_some()),
         ("ports[].hostPort", ports.any(|port| port.host_port.is_some_and(|port| port != 0))),
         ("readinessProbe", container.readiness_probe.is_some()),
-        ("restartPolicy", container.restart_policy.is_some()),
-        ("restartPolicyRules", is_filled(&container.restart_policy_rules)),
         ("securityContext.privileged", security.is_some_and(|security| security.privileged == Some(true))),
         ("startupProbe", container.startup_probe.is_some()),
         ("volumeDevices", is_filled(&container.volume_devices)),
@@ -124,8 +129,8 @@ mod tests {
         };
         check(json!({"containers": [{"name": "a", "tty": true}], "dnsPolicy": "ClusterFirst"}), None);
         check(
-            json!({"containers": [], "initContainers": [{"name": "a"}]}),
-            Some("spec.initContainers: not supported yet"),
+            json!({"containers": [], "initContainers": [{"name": "a"}, {"name": "b", "volumeDevices": [{"name": "d", "devicePath": "/d"}]}]}),
+            Some("spec.initContainers[1].volumeDevices: not supported yet"),
         );
         check(
             json!({"containers": [{"name": "a"}, {"name": "b", "livenessProbe": {}}]}),

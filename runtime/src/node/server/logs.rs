@@ -72,14 +72,16 @@ impl Node {
         let object = object.ok_or_else(|| absent(format!("pod {pod_name:?} does not exist")))?;
         let pod = object.typed::<Pod>().ok();
         let spec = pod.and_then(|pod| pod.spec.as_ref());
-        let own = spec.into_iter().flat_map(|spec| &spec.containers).map(|own| &own.name);
+        let first = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        let own = first.chain(spec.into_iter().flat_map(|spec| &spec.containers)).map(|own| &own.name);
         let added = spec.into_iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
         if !own.chain(added.map(|added| &added.name)).any(|name| name == container) {
             return Err(absent(format!("container {container:?} not found in pod {pod_name:?}")));
         }
         let status = pod.and_then(|pod| pod.status.as_ref());
         let lists = status.into_iter().flat_map(|status| {
-            [&status.container_statuses, &status.ephemeral_container_statuses].into_iter().flatten()
+            let plain = [&status.init_container_statuses, &status.container_statuses];
+            plain.into_iter().chain([&status.ephemeral_container_statuses]).flatten()
         });
         let status = lists.flatten().find(|status| status.name == container);
         let runs = self.0.output.runs(object.uid(), container);

@@ -9,12 +9,14 @@ type Amounts = Option<BTreeMap<String, Quantity>>;
 
 /// `Guaranteed` if every container's cpu and memory are limited and requested alike, `BestEffort` if none asks for any.
 pub(super) fn class(pod: &Pod) -> &'static str {
-    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let spec = pod.spec.as_ref();
+    let first = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let containers = first.chain(spec.into_iter().flat_map(|spec| &spec.containers));
     let amounts = |container: &Container| match &container.resources {
         Some(resources) => (resources.limits.clone(), resources.requests.clone()),
         None => (None, None),
     };
-    let amounts: Vec<(Amounts, Amounts)> = containers.iter().map(amounts).collect();
+    let amounts: Vec<(Amounts, Amounts)> = containers.map(amounts).collect();
     let get = |amounts: &Amounts, name: &str| amounts.as_ref()?.get(name).cloned();
     let is_guaranteed = |(limits, requests): &(Amounts, Amounts)| {
         ["cpu", "memory"].iter().all(|name| {

@@ -272,11 +272,10 @@ impl Worker {
     /// What the pod's object says of a container.
     fn spec_of(&self, index: usize) -> Option<Cow<'_, ContainerSpec>> {
         let spec = self.pod().spec.as_ref()?;
-        if let Some(own) = spec.containers.get(index) {
-            return Some(Cow::Borrowed(own));
-        }
-        let added = spec.ephemeral_containers.as_ref()?.get(index - spec.containers.len())?;
-        Some(Cow::Owned(plain(added)))
+        let first = spec.init_containers.iter().flatten().map(Cow::Borrowed);
+        let own = spec.containers.iter().map(Cow::Borrowed);
+        let added = spec.ephemeral_containers.iter().flatten().map(|added| Cow::Owned(plain(added)));
+        first.chain(own).chain(added).nth(index)
     }
 
     fn configure(

@@ -6,9 +6,10 @@ use api::clock::add;
 use api::event::Severity;
 use jiff::Timestamp;
 
+use super::super::super::plan::Role;
 use super::super::back_off::{BackOff, words};
 use super::super::message::{Action, ImageFailure, Note, StartFailure};
-use super::{ContainerMachine, Context, State, Termination};
+use super::{Cause, ContainerMachine, Context, Running, State, Termination};
 use crate::engine::Exit;
 
 /// A container that ran this long has proved itself: its next failure counts as the first.
@@ -61,11 +62,11 @@ impl ContainerMachine {
             Ok(()) => {
                 self.tries = BackOff::default();
                 self.count_run();
-                self.state = State::Running { since: now, ending: None };
                 let created = "Container created".to_owned();
                 actions.push(note(context.index, Severity::Normal, "Created", created));
                 let started = "Container started".to_owned();
                 actions.push(note(context.index, Severity::Normal, "Started", started));
+                self.run(context.index, now, actions);
             }
             Err(StartFailure::Config(why)) => {
                 actions.push(failed(&why));
@@ -98,10 +99,11 @@ impl ContainerMachine {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let State::Running { since, ending } = &self.state else {
+        let State::Running(Running { since, ending, .. }) = &self.state else {
             return;
         };
-        let (since, is_replaced) = (*since, ending.is_some());
+        let is_replaced = ending.as_ref().is_some_and(|ending| ending.cause() == Cause::Replaced);
+        let since = *since;
         let termination = Termination {
             code: exit.code,
             reason: exit.reason.as_str().to_owned(),
@@ -112,7 +114,6 @@ impl ContainerMachine {
         self.terminated(termination, is_replaced, context, now, actions);
     }
 
-    /// What was asked to end while the pod goes on was asked to make room for its successor.
     fn terminated(
         &mut self,
         termination: Termination,
@@ -126,11 +127,12 @@ impl ContainerMachine {
         }
         let code = termination.code;
         self.before_last = self.last.replace(termination);
+        self.has_passed |= self.plan.role == Role::Init && code == 0;
         if context.is_stopping {
             self.state = State::Ended;
         } else if is_replaced {
             self.state = State::New;
-        } else if self.plan.restart_policy.runs_again(code) {
+        } else if self.plan.runs_again(code) {
             self.restart(context, now, actions);
         } else {
             self.state = State::Ended;
