@@ -1,14 +1,15 @@
 //! Compiled code on disk: made once per image and kind of machine, mapped into memory by all who run it.
 //!
-//! Loading native code means trusting it, so the folder is its owner's alone and every file carries a keyed hash; a file
-//! whose hash does not fit is compiled anew. Code is never taken from an image.
+//! Loading native code means trusting it, so the folder is its owner's alone and every file carries a keyed proof (see
+//! `vault`); a file whose proof does not fit is compiled anew. Code is never taken from an image.
 #![allow(unsafe_code)]
 
-use std::fs::{self, DirBuilder, File, Permissions};
+mod vault;
+
+use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -19,6 +20,7 @@ use wasmtime::{Engine, Module};
 
 use super::PrepareError;
 use crate::images::{Image, ImageKind};
+use vault::Vault;
 
 /// Compiles WebAssembly to the machine code of an engine.
 pub trait Compiler: Send + Sync + 'static {
@@ -98,8 +100,7 @@ impl CodeCache {
         let (vault, engine, kind) = (self.vault.clone(), self.engine.clone(), image.kind);
         let found = {
             let name = name.clone();
-            off_thread(self.inline, move || vault.get(&name).and_then(|stored| stored.code(&engine, kind)))
-                .await
+            off_thread(self.inline, move || stored(&vault, &name, &engine, kind)).await
         };
         if let Some(code) = found {
             return Ok(code);
@@ -109,7 +110,7 @@ impl CodeCache {
         off_thread(self.inline, move || {
             if let Err(error) = vault.put(&name, &compiled) {
                 tracing::warn!(image = %image.reference, %error, "compiled code was not kept");
-            } else if let Some(code) = vault.get(&name).and_then(|stored| stored.code(&engine, image.kind)) {
+            } else if let Some(code) = stored(&vault, &name, &engine, image.kind) {
                 return Ok(code);
             }
             // SAFETY: the bytes come from the compiler just now.
@@ -117,6 +118,21 @@ impl CodeCache {
         })
         .await
     }
+}
+
+/// The code kept under that name, if it is there and ours.
+fn stored(vault: &Vault, name: &str, engine: &Engine, kind: ImageKind) -> Option<Code> {
+    let path = vault.get(name)?;
+    // SAFETY: the vault found the file to be what was put there, which is what our compiler made. Only this user may write
+    // in the folder, and Peapod only renames such files into it, never changes them.
+    let mapped = unsafe {
+        match kind {
+            ImageKind::Module => Module::deserialize_file(engine, &path).map(Code::Module),
+            ImageKind::Component => Component::deserialize_file(engine, &path).map(Code::Component),
+        }
+    };
+    // SAFETY: the same content; for file systems from which no code may be mapped.
+    mapped.or_else(|_| unsafe { load(engine, kind, &fs::read(&path)?) }).ok()
 }
 
 /// # Safety
@@ -166,139 +182,6 @@ fn compatibility(engine: &Engine) -> String {
     let mut hasher = Sha(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hex(&hasher.0.finalize())
-}
-
-/// A folder whose files nobody but its owner wrote. Cheap to clone.
-#[derive(Clone)]
-struct Vault {
-    folder: PathBuf,
-    key: [u8; KEY_BYTES],
-}
-
-/// A file of the vault that was found to be ours.
-struct Stored {
-    path: PathBuf,
-    bytes: Vec<u8>,
-}
-
-const KEY_BYTES: usize = 32;
-const KEY_FILE: &str = "key";
-
-impl Vault {
-    fn open(folder: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-        refuse_foreign(folder)?;
-        let key = match read_key(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(folder)?,
-            read => read?,
-        };
-        Ok(Self { folder: folder.to_owned(), key })
-    }
-
-    /// The file of that name, if it is there and ours.
-    fn get(&self, name: &str) -> Option<Stored> {
-        let path = self.code_file(name);
-        let bytes = fs::read(&path).ok()?;
-        let proof = fs::read(self.proof_file(name)).ok()?;
-        let is_ours = same(&proof, &self.prove(name, &bytes));
-        is_ours.then_some(Stored { path, bytes })
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.place(&self.proof_file(name), &self.prove(name, bytes))?;
-        self.place(&self.code_file(name), bytes)
-    }
-
-    /// By renaming, as another process may have the old one mapped. Not synced: what a power cut tears fails its proof.
-    fn place(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".new").tempfile_in(&self.folder)?;
-        file.write_all(bytes)?;
-        file.persist(path)?;
-        Ok(())
-    }
-
-    fn code_file(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.cwasm"))
-    }
-
-    fn proof_file(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.proof"))
-    }
-
-    /// Of the name and the content, so that files cannot be exchanged either.
-    fn prove(&self, name: &str, bytes: &[u8]) -> [u8; 32] {
-        hmac(&self.key, &[name.as_bytes(), &[0], bytes])
-    }
-}
-
-/// HMAC-SHA-256 (RFC 2104), for keys no longer than a block.
-fn hmac(key: &[u8], message: &[&[u8]]) -> [u8; 32] {
-    const BLOCK_BYTES: usize = 64;
-    let padded = |pad: u8| {
-        let mut block = [pad; BLOCK_BYTES];
-        for (byte, key) in block.iter_mut().zip(key) {
-            *byte ^= key;
-        }
-        Sha256::new().chain_update(block)
-    };
-    let inner = message.iter().fold(padded(0x36), Digest::chain_update);
-    padded(0x5c).chain_update(inner.finalize()).finalize().into()
-}
-
-impl Stored {
-    fn code(self, engine: &Engine, kind: ImageKind) -> Option<Code> {
-        let Self { path, bytes } = self;
-        // SAFETY: `Vault::get` found the content to be what `Vault::put` wrote, which is what our compiler made. Only this
-        // user may write in the folder, and Peapod only renames such files into it, never changes them.
-        let mapped = unsafe {
-            match kind {
-                ImageKind::Module => Module::deserialize_file(engine, path).map(Code::Module),
-                ImageKind::Component => Component::deserialize_file(engine, path).map(Code::Component),
-            }
-        };
-        // SAFETY: the same content; for file systems from which no code may be mapped.
-        mapped.or_else(|_| unsafe { load(engine, kind, &bytes) }).ok()
-    }
-}
-
-/// In time that does not tell how much was right.
-fn same(left: &[u8], right: &[u8]) -> bool {
-    let differences = left.iter().zip(right).fold(0, |all, (left, right)| all | (left ^ right));
-    left.len() == right.len() && differences == 0
-}
-
-/// A folder that someone else made and still owns is not ours, even where this user may write it.
-fn refuse_foreign(folder: &Path) -> io::Result<()> {
-    let own = tempfile::tempfile_in(folder)?.metadata()?.uid();
-    if fs::metadata(folder)?.uid() == own {
-        return Ok(());
-    }
-    Err(io::Error::other("the folder belongs to another user"))
-}
-
-fn read_key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
-    let mut file = File::open(folder.join(KEY_FILE))?;
-    if file.metadata()?.mode() & 0o077 != 0 {
-        return Err(io::Error::other("the cache's key can be read by others; remove the folder"));
-    }
-    let mut key = [0; KEY_BYTES];
-    file.read_exact(&mut key)?;
-    Ok(key)
-}
-
-/// The first of several processes to make it wins; the others read it.
-fn make_key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
-    let mut key = [0; KEY_BYTES];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
-    let mut file = tempfile::Builder::new().prefix(".new").tempfile_in(folder)?;
-    file.write_all(&key)?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(folder.join(KEY_FILE)) {
-        Ok(_) => Ok(key),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => read_key(folder),
-        Err(error) => Err(error.error),
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {
