@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 
 use crate::images::Image;
 use crate::limits::ContainerLimits;
+use crate::limits::cpu::Currency;
 use crate::logs::LogWriter;
 use crate::network::Interface;
 
@@ -22,8 +23,13 @@ pub use console::{Commands, ExecError, Size, Terminal};
 
 /// Turns images into programs and programs into running containers.
 pub trait Engine: Send + Sync + 'static {
-    /// Makes the image ready to start: checks it and compiles it, or finds it compiled.
-    fn prepare<'a>(&'a self, image: &'a Image) -> BoxFuture<'a, Result<Arc<dyn Program>, PrepareError>>;
+    /// Makes the image ready to start: checks it and compiles it, or finds it compiled. Code whose fuel is counted is other
+    /// code.
+    fn prepare<'a>(
+        &'a self,
+        image: &'a Image,
+        currency: Currency,
+    ) -> BoxFuture<'a, Result<Arc<dyn Program>, PrepareError>>;
 }
 
 /// An image made ready to start; shared by all containers that run it.
@@ -83,7 +89,8 @@ pub struct ContainerConfig {
 /// How a container ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// The exit code: the guest's own, 1 for a failed `run`, 134 for a trap, 137 for no memory or a kill, 143 for a termination.
+    /// The exit code: the guest's own, 1 for a failed `run`, 134 for a trap, 137 for no memory, no fuel or a kill, 143 for a
+    /// termination.
     pub code: i32,
     /// Why it ended.
     pub reason: ExitReason,
@@ -100,6 +107,8 @@ pub enum ExitReason {
     Error,
     /// It was refused memory and failed of it.
     OomKilled,
+    /// It has spent its budget of fuel.
+    FuelExhausted,
 }
 
 impl ExitReason {
@@ -109,12 +118,13 @@ impl ExitReason {
             Self::Completed => "Completed",
             Self::Error => "Error",
             Self::OomKilled => "OOMKilled",
+            Self::FuelExhausted => "FuelExhausted",
         }
     }
 }
 
 /// The image cannot be run.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PrepareError {
     /// What is wrong with it, and what would be right.

@@ -6,7 +6,7 @@ pub mod memory;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cpu::CpuMeter;
+use cpu::{CpuMeter, Currency};
 use memory::Account;
 
 /// What all containers of a pod share.
@@ -18,8 +18,24 @@ pub struct PodLimits {
 
 impl PodLimits {
     /// Limits of a pod as a whole; `None` is without limit.
-    pub fn new(memory_bytes: Option<u64>, cpu_millis: Option<u32>) -> Arc<Self> {
-        Arc::new(Self { memory: Account::new(memory_bytes), cpu: CpuMeter::new(cpu_millis) })
+    pub fn new(currency: Currency, memory_bytes: Option<u64>, cpu_millis: Option<u32>) -> Arc<Self> {
+        Arc::new(Self { memory: Account::new(memory_bytes), cpu: CpuMeter::new(currency, cpu_millis) })
+    }
+
+    /// No limits at all.
+    pub fn none() -> Arc<Self> {
+        Self::new(Currency::Time, None, None)
+    }
+
+    /// Other limits from now on.
+    pub fn resize(&self, memory_bytes: Option<u64>, cpu_millis: Option<u32>) {
+        self.memory.set_limit(memory_bytes);
+        self.cpu.set_limit(cpu_millis);
+    }
+
+    /// What limits of CPU are counted in.
+    pub fn currency(&self) -> Currency {
+        self.cpu.currency()
     }
 
     /// The memory in use by all containers of the pod.
@@ -33,6 +49,19 @@ impl PodLimits {
     }
 }
 
+/// What a container asks for and may use; `None` is without limit of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amounts {
+    /// The limit of memory.
+    pub memory_bytes: Option<u64>,
+    /// The limit of CPU, in thousandths of a core.
+    pub cpu_millis: Option<u32>,
+    /// The CPU it asked for, in thousandths of a core.
+    pub cpu_request_millis: u32,
+    /// All the fuel there is for it.
+    pub fuel_budget: Option<u64>,
+}
+
 /// What one container may use. Clones count together.
 #[derive(Clone, Debug)]
 pub struct ContainerLimits(Arc<Limits>);
@@ -41,27 +70,27 @@ pub struct ContainerLimits(Arc<Limits>);
 struct Limits {
     memory: Arc<Account>,
     cpu: Arc<CpuMeter>,
-    cpu_request_millis: u32,
 }
 
 impl ContainerLimits {
-    /// Limits of one container of `pod`; `None` is without limit of its own.
-    pub fn new(
-        pod: &PodLimits,
-        memory_bytes: Option<u64>,
-        cpu_millis: Option<u32>,
-        cpu_request_millis: u32,
-    ) -> Self {
+    /// Limits of one container of `pod`.
+    pub fn new(pod: &PodLimits, amounts: Amounts) -> Self {
+        let Amounts { memory_bytes, cpu_millis, cpu_request_millis, fuel_budget } = amounts;
         Self(Arc::new(Limits {
             memory: Account::within(&pod.memory, memory_bytes),
-            cpu: CpuMeter::within(&pod.cpu, cpu_millis),
-            cpu_request_millis,
+            cpu: CpuMeter::within(&pod.cpu, cpu_millis, cpu_request_millis, fuel_budget),
         }))
     }
 
     /// A container that may use what the machine has.
     pub fn unlimited() -> Self {
-        Self::new(&PodLimits::new(None, None), None, None, 0)
+        Self::new(&PodLimits::none(), Amounts::default())
+    }
+
+    /// Other limits from now on. What is in use already is not taken away: only what comes on top is refused.
+    pub fn resize(&self, memory_bytes: Option<u64>, cpu_millis: Option<u32>) {
+        self.0.memory.set_limit(memory_bytes);
+        self.0.cpu.set_limit(cpu_millis);
     }
 
     /// The memory in use: linear memories, tables and what the host buffers for the guest.
@@ -86,7 +115,7 @@ impl ContainerLimits {
 
     /// The CPU share it asked for, in thousandths of a core.
     pub fn cpu_request_millis(&self) -> u32 {
-        self.0.cpu_request_millis
+        self.0.cpu.request_millis()
     }
 
     /// The account its memory is charged to.

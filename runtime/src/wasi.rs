@@ -3,6 +3,7 @@
 mod clocks;
 mod context;
 mod filesystem;
+pub mod fuel;
 pub mod http;
 mod stdio;
 
@@ -14,7 +15,9 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 pub use context::{ContextError, Surroundings};
 pub use filesystem::{Mount, Preopens};
 
+use crate::limits::cpu::FuelGauge;
 use crate::limits::memory::MemoryLimiter;
+use fuel::Fueled;
 use http::outgoing::Outgoing;
 
 /// How many handles a guest may hold: streams, requests, pollables, files.
@@ -29,6 +32,19 @@ pub struct Guest {
     outgoing: Outgoing,
     table: ResourceTable,
     memory: MemoryLimiter,
+    fuel: FuelGauge,
+}
+
+impl Fueled for Guest {
+    fn fuel(&mut self) -> &mut FuelGauge {
+        &mut self.fuel
+    }
+}
+
+impl Fueled for ModuleGuest {
+    fn fuel(&mut self) -> &mut FuelGauge {
+        &mut self.fuel
+    }
 }
 
 impl Guest {
@@ -48,6 +64,7 @@ impl Guest {
             ),
             table,
             memory: MemoryLimiter::new(surroundings.limits.memory()),
+            fuel: FuelGauge::new(surroundings.limits.cpu()),
         })
     }
 
@@ -73,6 +90,7 @@ impl WasiHttpView for Guest {
 pub struct ModuleGuest {
     wasi: WasiP1Ctx,
     memory: MemoryLimiter,
+    fuel: FuelGauge,
 }
 
 impl ModuleGuest {
@@ -80,7 +98,9 @@ impl ModuleGuest {
     pub fn new(surroundings: &Surroundings) -> Result<Self, ContextError> {
         let mut wasi = surroundings.module_context()?.build_p1();
         wasi.ctx().table.set_max_capacity(MOST_HANDLES);
-        Ok(Self { wasi, memory: MemoryLimiter::new(surroundings.limits.memory()) })
+        let limits = &surroundings.limits;
+        let (memory, fuel) = (MemoryLimiter::new(limits.memory()), FuelGauge::new(limits.cpu()));
+        Ok(Self { wasi, memory, fuel })
     }
 
     /// What its memory is charged by.

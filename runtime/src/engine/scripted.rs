@@ -33,6 +33,7 @@ pub use script::{Script, ScriptError};
 
 use super::{Container, ContainerConfig, Engine, PrepareError, Program, StartError};
 use crate::images::{Image, ImageKind, Reference};
+use crate::limits::cpu::Currency;
 use play::Player;
 use script::Outcome;
 
@@ -142,7 +143,11 @@ impl ScriptedEngine {
 }
 
 impl Engine for ScriptedEngine {
-    fn prepare<'a>(&'a self, image: &'a Image) -> BoxFuture<'a, Result<Arc<dyn Program>, PrepareError>> {
+    fn prepare<'a>(
+        &'a self,
+        image: &'a Image,
+        _currency: Currency,
+    ) -> BoxFuture<'a, Result<Arc<dyn Program>, PrepareError>> {
         async move {
             let script = self
                 .script(&image.reference)

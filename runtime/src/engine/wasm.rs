@@ -12,8 +12,8 @@ mod ticker;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use api::Clock;
@@ -27,13 +27,14 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use super::compiled::{Code, CodeCache, Compiler, InProcess, compile};
 use super::{Container, ContainerConfig, Engine, PrepareError, Program, StartError};
 use crate::images::Image;
-use crate::limits::cpu::Metering;
+use crate::limits::cpu::{Currency, Metering, Weights};
 use crate::limits::memory::MemoryLimiter;
+use crate::wasi::fuel::{self, Fueled};
 use crate::wasi::http::HttpProgram;
 use crate::wasi::{Guest, ModuleGuest, link_component, link_module};
 use settings::Yielding;
 use threads::GuestThreads;
-use ticker::{Ticker, TickingTime};
+use ticker::{EpochPerTurn, Ticker, TickingTime};
 
 /// What an engine is made from.
 pub struct EngineConfig {
@@ -70,6 +71,15 @@ pub enum EngineError {
 
 /// Runs WebAssembly.
 pub struct WasmEngine {
+    timed: Programs,
+    /// Those whose fuel is counted, made when they are first asked for: few nodes ever are.
+    counted: OnceLock<Result<Programs, PrepareError>>,
+    cache_dir: PathBuf,
+    compiler: Arc<dyn Compiler>,
+}
+
+/// The programs of one kind of code.
+struct Programs {
     cache: CodeCache,
     components: Linker<Guest>,
     modules: wasmtime::Linker<ModuleGuest>,
@@ -83,13 +93,14 @@ pub struct WasmEngine {
 /// Alive while somebody prepared the program or runs it, or it is among the recent ones.
 type Slot = tokio::sync::Mutex<Weak<Kind>>;
 
-/// What all programs of an engine use.
+/// What all programs of one kind of code use.
 struct Shared {
     engine: wasmtime::Engine,
     yielding: Yielding,
     metering: Metering,
     clock: Clock,
-    threads: GuestThreads,
+    threads: Arc<GuestThreads>,
+    weights: Arc<Weights>,
     /// Leave for instances beside a container's first.
     further: Arc<Semaphore>,
     /// For files that mounts need.
@@ -101,8 +112,8 @@ struct Shared {
 const RECENT_PROGRAMS: usize = 16;
 /// Each poll of a guest takes this long under virtual time.
 const VIRTUAL_TURN: Duration = Duration::from_millis(1);
-/// And executes so many instructions at most.
-const VIRTUAL_TURN_FUEL: u64 = 1_000_000;
+/// How much fuel a guest burns in a turn at most: what a core is worth in a millisecond.
+const TURN_FUEL: u64 = 1_000_000;
 /// How many bytes a guest may hand over to the host in one call.
 const LARGEST_CALL: usize = 32 << 20;
 
@@ -113,33 +124,82 @@ impl WasmEngine {
         let yielding = if is_virtual { Yielding::Fuel } else { Yielding::Epochs };
         let engine = settings::engine(yielding, config.max_instances).map_err(EngineError::Wasmtime)?;
         let compiler = config.compiler.unwrap_or_else(|| Arc::new(InProcess { inline: is_virtual }));
-        let cache = CodeCache::open(&config.cache_dir, &engine, compiler, is_virtual)
-            .map_err(|source| EngineError::Cache { folder: config.cache_dir.clone(), source })?;
-        let mut components = Linker::new(&engine);
-        link_component(&mut components).map_err(EngineError::Wasmtime)?;
-        let mut modules = wasmtime::Linker::new(&engine);
-        link_module(&mut modules).map_err(EngineError::Wasmtime)?;
-        let (metering, threads) = if is_virtual {
-            let metering = Metering::by_poll(config.clock.clone(), VIRTUAL_TURN);
-            (metering, GuestThreads::current())
+        let threads = if is_virtual {
+            GuestThreads::current()
+        } else {
+            GuestThreads::start().map_err(EngineError::Threads)?
+        };
+        let weights = Weights::new(threads.count());
+        let metering = if is_virtual {
+            Metering::by_poll(config.clock.clone(), VIRTUAL_TURN)
         } else {
             let ticker = Ticker::start(&engine).map_err(EngineError::Threads)?;
-            let metering = Metering::by_thread_time(config.clock.clone(), Arc::new(TickingTime(ticker)));
-            (metering, GuestThreads::start().map_err(EngineError::Threads)?)
+            let time = Arc::new(TickingTime(ticker));
+            Metering::by_thread_time(config.clock.clone(), time, Arc::clone(&weights))
         };
+        let shared = Shared {
+            engine,
+            yielding,
+            metering,
+            clock: config.clock,
+            threads: Arc::new(threads),
+            weights,
+            further: Arc::new(Semaphore::new((config.max_instances / 2) as usize)),
+            scratch: config.cache_dir.join("mounts"),
+        };
+        Ok(Self {
+            timed: Programs::new(shared, &config.cache_dir, &compiler)?,
+            counted: OnceLock::new(),
+            cache_dir: config.cache_dir,
+            compiler,
+        })
+    }
+
+    fn programs(&self, currency: Currency) -> Result<&Programs, PrepareError> {
+        let counts = currency == Currency::Fuel && self.timed.shared.yielding == Yielding::Epochs;
+        if !counts {
+            return Ok(&self.timed);
+        }
+        let made = self.counted.get_or_init(|| {
+            self.count_fuel()
+                .map_err(|error| PrepareError { message: format!("set up counting of fuel: {error}") })
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+
+    /// Instances whose fuel is counted are placed on demand: the pool's address space is for the others.
+    fn count_fuel(&self) -> Result<Programs, EngineError> {
+        let timed = &self.timed.shared;
+        let engine = settings::on_demand(Yielding::CountedFuel).map_err(EngineError::Wasmtime)?;
+        let time = Arc::new(EpochPerTurn(engine.weak()));
+        let shared = Shared {
+            metering: Metering::by_thread_time(timed.clock.clone(), time, Arc::clone(&timed.weights)),
+            engine,
+            yielding: Yielding::CountedFuel,
+            clock: timed.clock.clone(),
+            threads: Arc::clone(&timed.threads),
+            weights: Arc::clone(&timed.weights),
+            further: Arc::clone(&timed.further),
+            scratch: timed.scratch.clone(),
+        };
+        Programs::new(shared, &self.cache_dir, &self.compiler)
+    }
+}
+
+impl Programs {
+    fn new(shared: Shared, cache_dir: &Path, compiler: &Arc<dyn Compiler>) -> Result<Self, EngineError> {
+        let (engine, is_virtual) = (&shared.engine, shared.yielding == Yielding::Fuel);
+        let cache = CodeCache::open(cache_dir, engine, Arc::clone(compiler), is_virtual)
+            .map_err(|source| EngineError::Cache { folder: cache_dir.to_owned(), source })?;
+        let mut components = Linker::new(engine);
+        link_component(&mut components).map_err(EngineError::Wasmtime)?;
+        let mut modules = wasmtime::Linker::new(engine);
+        link_module(&mut modules).map_err(EngineError::Wasmtime)?;
         Ok(Self {
             cache,
             components,
             modules,
-            shared: Arc::new(Shared {
-                engine,
-                yielding,
-                metering,
-                clock: config.clock,
-                threads,
-                further: Arc::new(Semaphore::new((config.max_instances / 2) as usize)),
-                scratch: config.cache_dir.join("mounts"),
-            }),
+            shared: Arc::new(shared),
             programs: Mutex::default(),
             recent: Mutex::default(),
         })
@@ -223,9 +283,13 @@ fn missing(error: &wasmtime::Error) -> String {
 }
 
 impl Engine for WasmEngine {
-    fn prepare<'a>(&'a self, image: &'a Image) -> BoxFuture<'a, Result<Arc<dyn Program>, PrepareError>> {
+    fn prepare<'a>(
+        &'a self,
+        image: &'a Image,
+        currency: Currency,
+    ) -> BoxFuture<'a, Result<Arc<dyn Program>, PrepareError>> {
         Box::pin(async move {
-            let program: Arc<dyn Program> = self.program(image).await?;
+            let program: Arc<dyn Program> = self.programs(currency)?.program(image).await?;
             Ok(program)
         })
     }
@@ -256,7 +320,7 @@ impl Program for WasmProgram {
 
 impl Shared {
     /// A store whose guest yields, and whose memory is limited.
-    fn store<T: Send + 'static>(
+    fn store<T: Fueled>(
         &self,
         data: T,
         memory: fn(&mut T) -> &mut MemoryLimiter,
@@ -271,7 +335,14 @@ impl Shared {
             }
             Yielding::Fuel => {
                 store.set_fuel(u64::MAX)?;
-                store.fuel_async_yield_interval(Some(VIRTUAL_TURN_FUEL))?;
+                fuel::fill(&mut store)?;
+                store.fuel_async_yield_interval(Some(TURN_FUEL))?;
+            }
+            Yielding::CountedFuel => {
+                fuel::fill(&mut store)?;
+                store.fuel_async_yield_interval(Some(TURN_FUEL))?;
+                store.set_epoch_deadline(1);
+                fuel::charge_at_each_turn(&mut store, &self.metering, &self.clock);
             }
         }
         Ok(store)

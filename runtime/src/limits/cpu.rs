@@ -1,95 +1,126 @@
-//! CPU time: a bucket per container that a guest's polls are charged to, and the future that charges and waits.
+//! CPU: a meter per container and pod that counts what guests use, in time or in fuel, and says when they must wait.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+mod bucket;
+mod fuel;
+mod metering;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api::Clock;
 use jiff::Timestamp;
 
-/// Each period of this length brings a container its share, as the Linux scheduler does.
-const PERIOD: Duration = Duration::from_millis(100);
+use bucket::Bucket;
+pub use bucket::Periods;
+pub use fuel::{FuelExhausted, FuelGauge};
+pub use metering::{KernelThreadTime, Metering, ThreadTime};
+pub use weights::Weights;
 
-/// A share of CPU time per period. What is overrun is owed to later periods; what is left over is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bucket {
-    share_nanos: i128,
-    left_nanos: i128,
-    period_start: Timestamp,
+/// What limits of CPU are counted in. A core is worth 1,000,000,000 a second of either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Currency {
+    /// Nanoseconds that a thread computed.
+    #[default]
+    Time,
+    /// Instructions: what a deterministic guest needs is the same on every machine and in every run.
+    Fuel,
 }
 
-impl Bucket {
-    fn new(millis: u32, now: Timestamp) -> Self {
-        // At least one thousandth of a core: with no share at all a debt would never be paid.
-        let share_nanos = PERIOD.as_nanos() as i128 * i128::from(millis.max(1)) / 1000;
-        Self { share_nanos, left_nanos: share_nanos, period_start: now }
-    }
-
-    /// Charges `spent` and says how long to wait before running on.
-    fn spend(&mut self, spent: Duration, now: Timestamp) -> Option<Duration> {
-        self.refill(now);
-        self.left_nanos -= spent.as_nanos() as i128;
-        if self.left_nanos > 0 {
-            return None;
-        }
-        let periods = (-self.left_nanos / self.share_nanos + 1) as u32;
-        let wake = api::clock::add(self.period_start, PERIOD.saturating_mul(periods));
-        api::clock::until(now, wake)
-    }
-
-    fn refill(&mut self, now: Timestamp) {
-        let passed = now.duration_since(self.period_start);
-        if passed.is_negative() {
-            // The wall clock was set back: begin a period here.
-            self.period_start = now;
-            return;
-        }
-        let periods = passed.as_nanos() / PERIOD.as_nanos() as i128;
-        self.left_nanos = (self.left_nanos + periods * self.share_nanos).min(self.share_nanos);
-        let whole = Duration::from_nanos((periods * PERIOD.as_nanos() as i128) as u64);
-        self.period_start = api::clock::add(self.period_start, whole);
-    }
-}
-
-/// Counts the CPU time of a container, or of a pod, and says when it must wait.
+/// Counts what a container, or a pod, uses, and says when it must wait.
 #[derive(Debug)]
 pub struct CpuMeter {
-    limit_millis: Option<u32>,
+    currency: Currency,
+    /// Thousandths of a core; `UNLIMITED` for none.
+    limit_millis: AtomicU32,
+    /// All the fuel there is for it.
+    budget: Option<u64>,
+    /// Thousandths of a core it asked for: its weight among others.
+    request_millis: u32,
     /// Begun at the first charge.
     bucket: Mutex<Option<Bucket>>,
     used_nanos: AtomicU64,
+    used_fuel: AtomicU64,
     held_nanos: AtomicU64,
+    /// How far it is ahead of others that share the threads.
+    standing: weights::Standing,
     parent: Option<Arc<CpuMeter>>,
 }
 
+const UNLIMITED: u32 = u32::MAX;
+
 impl CpuMeter {
     /// A meter of its own, for a limit in thousandths of a core.
-    pub fn new(limit_millis: Option<u32>) -> Arc<Self> {
-        Self::of(limit_millis, None)
+    pub fn new(currency: Currency, limit_millis: Option<u32>) -> Arc<Self> {
+        Arc::new(Self::of(currency, limit_millis))
     }
 
-    /// A meter whose charges count in `parent` too.
-    pub fn within(parent: &Arc<CpuMeter>, limit_millis: Option<u32>) -> Arc<Self> {
-        Self::of(limit_millis, Some(Arc::clone(parent)))
+    /// A meter whose charges count in `parent` too, with the CPU it asked for and a budget of fuel.
+    pub fn within(
+        parent: &Arc<CpuMeter>,
+        limit_millis: Option<u32>,
+        request_millis: u32,
+        budget: Option<u64>,
+    ) -> Arc<Self> {
+        let own = Self::of(parent.currency, limit_millis);
+        Arc::new(Self { parent: Some(Arc::clone(parent)), request_millis, budget, ..own })
     }
 
-    fn of(limit_millis: Option<u32>, parent: Option<Arc<CpuMeter>>) -> Arc<Self> {
-        Arc::new(Self {
-            limit_millis,
+    fn of(currency: Currency, limit_millis: Option<u32>) -> Self {
+        Self {
+            currency,
+            limit_millis: AtomicU32::new(limit_millis.unwrap_or(UNLIMITED)),
+            budget: None,
+            request_millis: 0,
             bucket: Mutex::new(None),
             used_nanos: AtomicU64::new(0),
+            used_fuel: AtomicU64::new(0),
             held_nanos: AtomicU64::new(0),
-            parent,
-        })
+            standing: weights::Standing::default(),
+            parent: None,
+        }
     }
 
-    /// All that was spent so far.
+    /// What its limits are counted in.
+    pub fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// The limit in thousandths of a core.
+    pub fn limit_millis(&self) -> Option<u32> {
+        Some(self.limit_millis.load(Ordering::Relaxed)).filter(|millis| *millis != UNLIMITED)
+    }
+
+    /// Another limit from now on.
+    pub fn set_limit(&self, limit_millis: Option<u32>) {
+        let mut bucket = self.bucket();
+        self.limit_millis.store(limit_millis.unwrap_or(UNLIMITED), Ordering::Relaxed);
+        match (limit_millis, &mut *bucket) {
+            (Some(millis), Some(bucket)) => bucket.resize(millis),
+            _ => *bucket = None,
+        }
+    }
+
+    /// The share it asked for, in thousandths of a core.
+    pub fn request_millis(&self) -> u32 {
+        self.request_millis
+    }
+
+    /// The CPU time spent so far.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used_nanos.load(Ordering::Relaxed))
+    }
+
+    /// The fuel burnt so far.
+    pub fn used_fuel(&self) -> u64 {
+        self.used_fuel.load(Ordering::Relaxed)
+    }
+
+    /// What is left of the budget of fuel; a number that is never used up if there is none.
+    pub fn fuel_left(&self) -> u64 {
+        self.budget.map_or(u64::MAX, |budget| budget.saturating_sub(self.used_fuel()))
     }
 
     /// How long its guests were held back for lack of a share, each counted for itself.
@@ -97,129 +128,47 @@ impl CpuMeter {
         Duration::from_nanos(self.held_nanos.load(Ordering::Relaxed))
     }
 
+    /// In how many periods its limit was looked at; none without a limit.
+    pub fn periods(&self) -> Periods {
+        self.bucket().map(|bucket| bucket.periods()).unwrap_or_default()
+    }
+
     fn add_held(&self, span: Duration) {
         self.held_nanos.fetch_add(span.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// Charges `spent` here and around, and says how long the spender has to wait.
+    /// Charges CPU time here and around, and says how long the spender has to wait.
     pub fn spend(&self, spent: Duration, now: Timestamp) -> Option<Duration> {
-        self.used_nanos.fetch_add(spent.as_nanos() as u64, Ordering::Relaxed);
-        let own = self.limit_millis.and_then(|millis| {
-            let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-            bucket.get_or_insert_with(|| Bucket::new(millis, now)).spend(spent, now)
+        let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+        self.charge(nanos, Currency::Time, now)
+    }
+
+    /// Charges fuel here and around, and says how long who burnt it has to wait.
+    pub fn burn(&self, fuel: u64, now: Timestamp) -> Option<Duration> {
+        self.charge(fuel, Currency::Fuel, now)
+    }
+
+    /// How long whoever wants to begin now has to wait for what others overran.
+    fn debt(&self, now: Timestamp) -> Option<Duration> {
+        self.charge(0, self.currency, now)
+    }
+
+    fn charge(&self, amount: u64, currency: Currency, now: Timestamp) -> Option<Duration> {
+        let used = match currency {
+            Currency::Time => &self.used_nanos,
+            Currency::Fuel => &self.used_fuel,
+        };
+        used.fetch_add(amount, Ordering::Relaxed);
+        // The limit holds in one currency, the other is only told.
+        let limit = self.limit_millis().filter(|_| currency == self.currency);
+        let own = limit.and_then(|millis| {
+            self.bucket().get_or_insert_with(|| Bucket::new(millis, now)).spend(amount, now)
         });
-        let outer = self.parent.as_ref().and_then(|parent| parent.spend(spent, now));
+        let outer = self.parent.as_ref().and_then(|parent| parent.charge(amount, currency, now));
         own.max(outer)
     }
-}
 
-/// Tells how much CPU time a thread has spent. Tests give a script in its place.
-pub trait ThreadTime: Send + Sync {
-    /// The CPU time of the calling thread so far.
-    fn spent(&self) -> Duration;
-}
-
-/// The kernel's account of the calling thread.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KernelThreadTime;
-
-impl ThreadTime for KernelThreadTime {
-    fn spent(&self) -> Duration {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    fn bucket(&self) -> MutexGuard<'_, Option<Bucket>> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How guests are charged: one for all guests of an engine.
-#[derive(Clone)]
-pub struct Metering {
-    clock: Clock,
-    thread_time: Arc<dyn ThreadTime>,
-    /// What each poll costs besides, all of it waited for.
-    toll: Duration,
-}
-
-impl Metering {
-    /// Charges the CPU time that `thread_time` tells.
-    pub fn by_thread_time(clock: Clock, thread_time: Arc<dyn ThreadTime>) -> Self {
-        Self { clock, thread_time, toll: Duration::ZERO }
-    }
-
-    /// Charges every poll the same, and lets that time pass: under virtual time a guest that loops would otherwise
-    /// stand still with the clock.
-    pub fn by_poll(clock: Clock, toll: Duration) -> Self {
-        struct NoTime;
-        impl ThreadTime for NoTime {
-            fn spent(&self) -> Duration {
-                Duration::ZERO
-            }
-        }
-        Self { clock, thread_time: Arc::new(NoTime), toll }
-    }
-
-    /// Runs `guest`, charging `meter` and waiting when it says so.
-    pub async fn run<F: Future>(&self, meter: &CpuMeter, guest: F) -> F::Output {
-        // Guests before it may have left a debt: one that ends within a poll leaves before it has to wait.
-        if let Some(span) = meter.spend(Duration::ZERO, self.clock.now()) {
-            self.hold(meter, span).await;
-        }
-        let metered = Metered { guest: pin!(guest), meter, metering: self, wait: None };
-        metered.await
-    }
-
-    /// Lets a guest wait for its share.
-    async fn hold(&self, meter: &CpuMeter, span: Duration) {
-        let since = self.clock.now();
-        self.clock.sleep(span).await;
-        meter.add_held(api::clock::until(since, self.clock.now()).unwrap_or_default());
-    }
-}
-
-impl fmt::Debug for Metering {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Metering").field("toll", &self.toll).finish_non_exhaustive()
-    }
-}
-
-struct Metered<'a, F> {
-    guest: Pin<&'a mut F>,
-    meter: &'a CpuMeter,
-    metering: &'a Metering,
-    wait: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
-}
-
-impl<'a, F: Future> Future for Metered<'a, F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        if let Some(wait) = &mut self.wait {
-            ready!(wait.as_mut().poll(context));
-            self.wait = None;
-        }
-        let metering = self.metering;
-        let before = metering.thread_time.spent();
-        let outcome = self.guest.as_mut().poll(context);
-        let spent = metering.thread_time.spent().saturating_sub(before) + metering.toll;
-        let wait = self.meter.spend(spent, metering.clock.now());
-        let toll = (!metering.toll.is_zero()).then_some(metering.toll);
-        if outcome.is_pending()
-            && let Some(span) = wait.max(toll)
-        {
-            let meter = self.meter;
-            let mut wait: Pin<Box<dyn Future<Output = ()> + Send + 'a>> = if wait.is_some() {
-                Box::pin(metering.hold(meter, span))
-            } else {
-                Box::pin(metering.clock.sleep(span))
-            };
-            match wait.as_mut().poll(context) {
-                Poll::Pending => self.wait = Some(wait),
-                // The guest has its own reason to be polled again, or asked for it.
-                Poll::Ready(()) => context.waker().wake_by_ref(),
-            }
-        }
-        outcome
-    }
-}
-
-#[cfg(test)]
-mod tests;

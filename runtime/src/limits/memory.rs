@@ -8,20 +8,27 @@ use wasmtime::ResourceLimiter;
 /// A sum with a limit, perhaps within a larger one: a container's within its pod's.
 #[derive(Debug)]
 pub struct Account {
-    limit: Option<u64>,
+    /// `UNLIMITED` for none.
+    limit: AtomicU64,
     used: AtomicU64,
     parent: Option<Arc<Account>>,
 }
 
+const UNLIMITED: u64 = u64::MAX;
+
 impl Account {
     /// An account of its own; `None` is without limit.
     pub fn new(limit: Option<u64>) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0), parent: None })
+        Self::of(limit, None)
     }
 
     /// An account whose charges count in `parent` too.
     pub fn within(parent: &Arc<Account>, limit: Option<u64>) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0), parent: Some(Arc::clone(parent)) })
+        Self::of(limit, Some(Arc::clone(parent)))
+    }
+
+    fn of(limit: Option<u64>, parent: Option<Arc<Account>>) -> Arc<Self> {
+        Arc::new(Self { limit: AtomicU64::new(limit.unwrap_or(UNLIMITED)), used: AtomicU64::new(0), parent })
     }
 
     /// The bytes charged now.
@@ -31,12 +38,17 @@ impl Account {
 
     /// The limit of this account itself.
     pub fn limit(&self) -> Option<u64> {
-        self.limit
+        Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit != UNLIMITED)
+    }
+
+    /// Another limit from now on, perhaps less than what is in use.
+    pub fn set_limit(&self, limit: Option<u64>) {
+        self.limit.store(limit.unwrap_or(UNLIMITED), Ordering::Relaxed);
     }
 
     /// Charges `bytes` here and in every account around it, or nowhere.
     fn charge(&self, bytes: u64) -> bool {
-        let limit = self.limit.unwrap_or(u64::MAX);
+        let limit = self.limit.load(Ordering::Relaxed);
         let grown = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit);
         if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_err() {
             return false;
@@ -200,6 +212,18 @@ mod tests {
         check(None, Some(PAGE as u64 - 1), PAGE, false);
         check(Some(0), Some(0), PAGE, false);
         check(Some(0), Some(0), 0, true);
+    }
+
+    #[test]
+    fn a_limit_can_change_and_what_is_held_stays() {
+        let account = Account::new(None);
+        let mut held = Charge::new(&account, 100).expect("no limit");
+        account.set_limit(Some(50));
+        assert!(!held.grow(1));
+        account.set_limit(Some(101));
+        assert!(held.grow(1));
+        account.set_limit(None);
+        assert!(held.grow(1 << 40));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod container;
 mod image;
+mod limits;
 mod mounts;
 mod report;
 mod tokens;
@@ -70,7 +71,7 @@ impl Worker {
         let pod: &Pod = first.object.typed().expect("the agent has decoded the pod");
         let plan = PodPlan::of(&first.object, pod);
         let places = plan.containers.iter().map(|_| Place::default()).collect();
-        let limits = container::pod_limits(pod);
+        let limits = limits::of_pod(pod);
         let reporter = Reporter::new(pod.status.clone().unwrap_or_default());
         let mut worker = Self {
             machine: PodMachine::new(plan, Former::of(pod), node.config.clock.now()),

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::engine::{Exit, ExitReason};
 use crate::limits::ContainerLimits;
+use crate::limits::cpu::Currency;
 use crate::logs::{LogConfig, LogFile, LogStream, tail};
 use crate::network::{Interface, Network, NetworkConfig, PodIdentity};
 
@@ -37,7 +38,7 @@ impl Trial {
     async fn run(&self, script: &str) -> Box<dyn Container> {
         let engine = ScriptedEngine::new(self.clock.clone()).with("localhost/web:v1", script);
         let image = engine.image(&"localhost/web:v1".parse().unwrap()).unwrap();
-        let program = engine.prepare(&image).await.unwrap();
+        let program = engine.prepare(&image, Currency::Time).await.unwrap();
         let config = ContainerConfig {
             pod: Key::new("n", "p"),
             name: "web".into(),

@@ -19,6 +19,7 @@ use super::exit::{self, Called};
 use super::{Kind, Shared};
 use crate::limits::memory::MemoryLimiter;
 use crate::network::Listener;
+use crate::wasi::fuel::{self, Fueled};
 use crate::wasi::http::{Ended, Handler, HttpProgram, serve};
 use crate::wasi::{ContextError, Guest, ModuleGuest, Preopens, Surroundings};
 
@@ -177,7 +178,7 @@ impl Life {
         self.phase.send_replace(Phase::Running);
     }
 
-    async fn run_command<T: Send + 'static>(
+    async fn run_command<T: Fueled>(
         &self,
         guest: Result<T, ContextError>,
         memory: fn(&mut T) -> &mut MemoryLimiter,
@@ -202,6 +203,7 @@ impl Life {
         {
             return Phase::Failed(format!("this node has no room for another instance: {error}"));
         }
+        fuel::settle(&mut store, self.shared.clock.now());
         let denied_memory = memory(store.data_mut()).denied();
         Phase::Ended(exit::of_command(called, denied_memory, &self.surroundings.stderr))
     }
@@ -221,6 +223,7 @@ impl Life {
         Phase::Ended(match serve(handler, listener, self.asked_for(Asked::Terminate)).await {
             Ended::Drained => exit::terminated(),
             Ended::OutOfMemory => exit::out_of_memory(),
+            Ended::OutOfFuel => exit::out_of_fuel(),
         })
     }
 }

@@ -4,6 +4,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::super::{Exit, ExitReason};
 use crate::logs::LogWriter;
+use crate::wasi::fuel;
 
 /// What a command's call gave: `Err(())` in `Ok` is a `run` that failed.
 pub(super) type Called = wasmtime::Result<Result<(), ()>>;
@@ -29,6 +30,7 @@ pub(super) fn of_command(called: Called, denied_memory: bool, stderr: &LogWriter
         Some(I32Exit(0)) => return with_code(0),
         Some(_) if denied_memory => return out_of_memory(),
         Some(I32Exit(code)) => return with_code(*code),
+        None if fuel::is_exhausted(&error) => return out_of_fuel(),
         None => {}
     }
     // The error's own text has the wasm backtrace. Its debug form could add the host's.
@@ -49,6 +51,11 @@ fn with_code(code: i32) -> Exit {
 
 pub(super) fn out_of_memory() -> Exit {
     Exit { code: KILLED, reason: ExitReason::OomKilled, message: String::new() }
+}
+
+pub(super) fn out_of_fuel() -> Exit {
+    let message = "all the fuel it was given is spent".to_owned();
+    Exit { code: KILLED, reason: ExitReason::FuelExhausted, message }
 }
 
 pub(super) fn terminated() -> Exit {

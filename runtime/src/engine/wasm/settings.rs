@@ -18,6 +18,8 @@ pub(super) enum Yielding {
     Epochs,
     /// After so many instructions: the same in every run, for virtual time.
     Fuel,
+    /// The same in real time. Epochs let a guest's gauge be read after each yield.
+    CountedFuel,
 }
 
 /// An engine with room for `max_instances` at once; where address space is short, instances are placed on demand.
@@ -41,10 +43,10 @@ pub(super) fn on_demand(yielding: Yielding) -> wasmtime::Result<Engine> {
 fn config(yielding: Yielding) -> Config {
     let mut config = Config::new();
     config
-        .epoch_interruption(yielding == Yielding::Epochs)
-        .consume_fuel(yielding == Yielding::Fuel)
+        .epoch_interruption(yielding != Yielding::Fuel)
+        .consume_fuel(yielding != Yielding::Epochs)
         // Virtual time keeps all work on its thread.
-        .parallel_compilation(yielding == Yielding::Epochs)
+        .parallel_compilation(yielding != Yielding::Fuel)
         .memory_reservation(MEMORY_RESERVATION)
         .memory_init_cow(true)
         .async_stack_size(STACK_BYTES)
@@ -55,7 +57,7 @@ fn config(yielding: Yielding) -> Config {
         .wasm_gc(true)
         .wasm_exceptions(true)
         .wasm_multi_memory(true);
-    if yielding == Yielding::Fuel {
+    if yielding != Yielding::Epochs {
         config.relaxed_simd_deterministic(true).cranelift_nan_canonicalization(true);
     }
     config

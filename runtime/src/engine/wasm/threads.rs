@@ -33,6 +33,11 @@ impl GuestThreads {
         Self { handle: Handle::current(), own: None }
     }
 
+    /// How many guests can compute at once.
+    pub(super) fn count(&self) -> usize {
+        self.handle.metrics().num_workers()
+    }
+
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
     }

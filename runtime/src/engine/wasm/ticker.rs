@@ -94,6 +94,19 @@ impl Shared {
     }
 }
 
+/// Tells the CPU time of the thread; as every poll of a guest begins by asking, each is an epoch, in which the guest's fuel
+/// is looked at once.
+pub(super) struct EpochPerTurn(pub(super) EngineWeak);
+
+impl ThreadTime for EpochPerTurn {
+    fn spent(&self) -> Duration {
+        if let Some(engine) = self.0.upgrade() {
+            engine.increment_epoch();
+        }
+        KernelThreadTime.spent()
+    }
+}
+
 /// Tells the CPU time of the thread; as every poll of a guest begins by asking, it keeps the ticks going too.
 pub(super) struct TickingTime(pub(super) Arc<Ticker>);
 

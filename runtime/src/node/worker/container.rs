@@ -6,18 +6,17 @@ use std::task::{Context, Poll};
 
 use api::Clock;
 use api::channels::pipe;
-use api::quantity::Quantity;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod, ResourceRequirements};
+use k8s_openapi::api::core::v1::Container as ContainerSpec;
 use tokio::sync::{Mutex, watch};
 use tracing::debug;
 
-use super::Worker;
+use super::{Worker, limits};
 use crate::engine::{Container, ContainerConfig, Engine, Exit, Mount, PrepareError, Program, StartError};
 use crate::images::{Image, Reference};
-use crate::limits::{ContainerLimits, PodLimits};
+use crate::limits::cpu::Currency;
 use crate::logs::{LogFile, LogStream};
 use crate::node::Shared;
 use crate::node::env::{self, Surroundings, environment};
@@ -60,7 +59,7 @@ struct Prepared {
 
 /// A pull that is under way, and what it is for.
 pub(super) struct Pulling {
-    engine: Arc<dyn Engine>,
+    maker: Maker,
     clock: Clock,
     began: Timestamp,
 }
@@ -85,22 +84,28 @@ pub(super) enum News {
 /// Logs kept of a container: the run there is, and the one before, which tells why it ended.
 const LOGS_KEPT: usize = 2;
 
+/// What makes programs of images, for pods that pay in this currency.
+pub(super) struct Maker {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) currency: Currency,
+}
+
 impl Place {
     /// Pulls the image and goes on to prepare it.
-    pub(super) fn pull(&mut self, node: &Shared, reference: Reference, attempt: Attempt) {
+    pub(super) fn pull(&mut self, node: &Shared, reference: Reference, maker: Maker, attempt: Attempt) {
         self.attempt = attempt;
         let images = Arc::clone(&node.config.images);
         let clock = node.config.clock.clone();
-        let pulling = Pulling { engine: Arc::clone(&node.config.engine), began: clock.now(), clock };
+        let pulling = Pulling { maker, began: clock.now(), clock };
         self.doing =
             Some(async move { News::Pulled(images.pull(&reference).await.map(Box::new), pulling) }.boxed());
     }
 
-    pub(super) fn prepare(&mut self, engine: Arc<dyn Engine>, image: Image, attempt: Attempt) {
+    pub(super) fn prepare(&mut self, maker: Maker, image: Image, attempt: Attempt) {
         self.attempt = attempt;
         self.doing = Some(
             async move {
-                let prepared = engine.prepare(&image).await;
+                let prepared = maker.engine.prepare(&image, maker.currency).await;
                 News::Prepared(prepared, Box::new(image))
             }
             .boxed(),
@@ -150,11 +155,11 @@ impl Place {
     /// Goes on with what came, and says what the machine must know of it.
     pub(super) fn take_in(&mut self, index: usize, news: News) -> Event {
         match news {
-            News::Pulled(Ok(pulled), Pulling { engine, clock, began }) => {
+            News::Pulled(Ok(pulled), Pulling { maker, clock, began }) => {
                 let PulledImage { image, took } = *pulled;
                 let with_waiting = clock.now().duration_since(began).unsigned_abs();
                 let size_bytes = image.size_bytes;
-                self.prepare(engine, image, self.attempt);
+                self.prepare(maker, image, self.attempt);
                 let pulled = Pulled { took, with_waiting, size_bytes };
                 Event::Image(index, self.attempt, ImageNews::Pulled(pulled))
             }
@@ -306,6 +311,7 @@ impl Worker {
             guest_path: mounted.guest_path,
             read_only: mounted.read_only,
         });
+        let limits = limits::of_container(&self.limits, pod, spec).map_err(StartFailure::Config)?;
         let log = self.log_of(&spec.name, run);
         let ports = spec.ports.iter().flatten().filter_map(|port| {
             let number = u16::try_from(port.container_port).ok()?;
@@ -323,7 +329,7 @@ impl Worker {
             stdout: log.file.writer(LogStream::Stdout),
             stderr: log.file.writer(LogStream::Stderr),
             interface: interface.clone(),
-            limits: limits(&self.limits, spec),
+            limits,
         };
         Ok((config, log))
     }
@@ -377,31 +383,4 @@ fn arguments(spec: &ContainerSpec, image: &Image, env: &[(String, String)]) -> V
     }
     arguments.extend(expanded(&spec.args));
     arguments
-}
-
-/// The limits of the pod as a whole, if it has any.
-pub(super) fn pod_limits(pod: &Pod) -> Arc<PodLimits> {
-    let resources = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref());
-    PodLimits::new(limit_bytes(resources), limit_millis(resources))
-}
-
-fn limits(pod: &PodLimits, spec: &ContainerSpec) -> ContainerLimits {
-    let resources = spec.resources.as_ref();
-    let requests = resources.and_then(|resources| resources.requests.as_ref());
-    let request = requests.and_then(|requests| Quantity::try_from(requests.get("cpu")?).ok());
-    let request_millis = request.map_or(0, |cpu| u32::try_from(cpu.millis()).unwrap_or(0));
-    ContainerLimits::new(pod, limit_bytes(resources), limit_millis(resources), request_millis)
-}
-
-fn limit(resources: Option<&ResourceRequirements>, name: &str) -> Option<Quantity> {
-    let limit = resources?.limits.as_ref()?.get(name)?;
-    Quantity::try_from(limit).ok().filter(|limit| !limit.is_zero())
-}
-
-fn limit_bytes(resources: Option<&ResourceRequirements>) -> Option<u64> {
-    u64::try_from(limit(resources, "memory")?.value()).ok()
-}
-
-fn limit_millis(resources: Option<&ResourceRequirements>) -> Option<u32> {
-    u32::try_from(limit(resources, "cpu")?.millis()).ok()
 }

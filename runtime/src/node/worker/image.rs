@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Worker;
+use super::container::Maker;
 use crate::node::images::{Way, look_up};
 use crate::node::machine::{Attempt, Event, ImageNews};
 use crate::node::plan::PullPolicy;
@@ -17,13 +18,14 @@ impl Worker {
         policy: PullPolicy,
     ) -> Event {
         let config = &self.node.config;
+        let maker = Maker { engine: Arc::clone(&config.engine), currency: self.limits.currency() };
         match look_up(&config.images, image, policy) {
             Ok(Way::Present(image)) => {
-                self.places[index].prepare(Arc::clone(&config.engine), image, attempt);
+                self.places[index].prepare(maker, image, attempt);
                 Event::Image(index, attempt, ImageNews::Present)
             }
             Ok(Way::Pull(reference)) => {
-                self.places[index].pull(&self.node, reference, attempt);
+                self.places[index].pull(&self.node, reference, maker, attempt);
                 Event::Image(index, attempt, ImageNews::Pulling { missing_secrets: Vec::new() })
             }
             Err(failure) => Event::Prepared(index, attempt, Err(failure)),

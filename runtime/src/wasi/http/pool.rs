@@ -19,7 +19,7 @@ use crate::limits::ContainerLimits;
 use crate::limits::cpu::Metering;
 use crate::limits::memory::Charge;
 use crate::logs::LogWriter;
-use crate::wasi::Guest;
+use crate::wasi::{Guest, fuel};
 
 use super::outgoing::WRITE_AHEAD_BYTES;
 
@@ -85,6 +85,7 @@ pub(super) struct Pool {
     pub(super) rested: Notify,
     /// The container failed as a whole.
     pub(super) out_of_memory: Notify,
+    pub(super) out_of_fuel: Notify,
 }
 
 struct Instance {
@@ -126,6 +127,7 @@ impl Pool {
             returned: Notify::new(),
             rested: Notify::new(),
             out_of_memory: Notify::new(),
+            out_of_fuel: Notify::new(),
         })
     }
 
@@ -154,9 +156,14 @@ impl Pool {
             Ok(instance) => instance,
             Err(error) => return self.report(&error.error, error.out_of_memory),
         };
-        let metering = &self.handler.metering;
+        let handler = &self.handler;
+        if let Err(error) = fuel::fill(&mut instance.store) {
+            return self.report(&error, false);
+        }
         let called = call(&mut instance, request, answer);
-        match metering.run(self.handler.limits.cpu(), called).await {
+        let called = handler.metering.run(handler.limits.cpu(), called).await;
+        fuel::settle(&mut instance.store, handler.clock.now());
+        match called {
             Ok(()) => self.rest(instance),
             Err(error) => {
                 let out_of_memory = instance.store.data_mut().memory().denied();
@@ -204,7 +211,9 @@ impl Pool {
         let room = self.room_for_another().ok_or_else(NoInstance::no_room)?;
         let mut store = (handler.new_store)().map_err(NoInstance::failed)?;
         let instantiating = handler.program.proxy.instantiate_async(&mut store);
-        let proxy = match handler.metering.run(handler.limits.cpu(), instantiating).await {
+        let instantiated = handler.metering.run(handler.limits.cpu(), instantiating).await;
+        fuel::settle(&mut store, handler.clock.now());
+        let proxy = match instantiated {
             Ok(proxy) => proxy,
             Err(error) => {
                 let out_of_memory = store.data_mut().memory().denied();
@@ -280,6 +289,8 @@ impl Pool {
     fn report(&self, error: &wasmtime::Error, out_of_memory: bool) {
         if out_of_memory {
             self.out_of_memory.notify_one();
+        } else if fuel::is_exhausted(error) {
+            self.out_of_fuel.notify_one();
         }
         // Requests come from others: those that fail may not fill the log faster than the guest itself may.
         let stderr = &self.handler.stderr;

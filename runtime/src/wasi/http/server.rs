@@ -25,6 +25,8 @@ pub enum Ended {
     Drained,
     /// An instance was refused memory and failed of it.
     OutOfMemory,
+    /// The budget of fuel is spent.
+    OutOfFuel,
 }
 
 /// Serves until `stop` resolves, then answers what was asked already. Dropping the future ends everything at once.
@@ -39,6 +41,7 @@ pub async fn serve(handler: Handler, listener: Listener, stop: impl Future<Outpu
     tokio::select! {
         biased;
         () = pool.out_of_memory.notified() => Ended::OutOfMemory,
+        () = pool.out_of_fuel.notified() => Ended::OutOfFuel,
         () = server.run(stop) => Ended::Drained,
         never = keep_trim(&pool) => match never {},
     }

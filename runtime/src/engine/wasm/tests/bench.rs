@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use super::super::*;
 use crate::engine::{Exit, Mount};
 use crate::images::{ImageStore, Reference};
-use crate::limits::{ContainerLimits, PodLimits};
+use crate::limits::cpu::Currency;
+use crate::limits::{Amounts, ContainerLimits, PodLimits};
 use crate::logs::{LogConfig, LogFile, LogStream};
 use crate::network::{Interface, Network, NetworkConfig, PodIdentity};
 
@@ -61,7 +62,7 @@ impl Bench {
     }
 
     pub(super) async fn program(&self, wasm: &[u8]) -> Arc<dyn Program> {
-        self.engine.prepare(&self.image("test", wasm)).await.unwrap()
+        self.engine.prepare(&self.image("test", wasm), Currency::Time).await.unwrap()
     }
 
     pub(super) async fn text(&self, text: &str) -> Arc<dyn Program> {
@@ -69,18 +70,24 @@ impl Bench {
     }
 
     pub(super) async fn prepare(&self, image: &Image) -> Arc<dyn Program> {
-        self.engine.prepare(image).await.unwrap()
+        self.engine.prepare(image, Currency::Time).await.unwrap()
+    }
+
+    /// Code whose fuel is counted.
+    pub(super) async fn counted(&self, text: &str) -> Arc<dyn Program> {
+        let image = self.image("test", &wat::parse_str(text).unwrap());
+        self.engine.prepare(&image, Currency::Fuel).await.unwrap()
     }
 
     /// What containers of the image share.
     pub(super) async fn linked(&self, image: &Image) -> Arc<Kind> {
-        Arc::clone(&self.engine.program(image).await.unwrap().kind)
+        Arc::clone(&self.engine.timed.program(image).await.unwrap().kind)
     }
 
     /// Why the image cannot run.
     pub(super) async fn refusal(&self, text: &str) -> String {
         let image = self.image("test", &wat::parse_str(text).unwrap());
-        self.engine.prepare(&image).await.err().unwrap().message
+        self.engine.prepare(&image, Currency::Time).await.err().unwrap().message
     }
 
     pub(super) fn interface(&self, name: &str) -> Interface {
@@ -126,7 +133,15 @@ impl Bench {
 
 impl Given {
     pub(super) fn limited(mut self, memory_bytes: Option<u64>, cpu_millis: Option<u32>) -> Self {
-        self.limits = ContainerLimits::new(&PodLimits::new(None, None), memory_bytes, cpu_millis, 0);
+        let amounts = Amounts { memory_bytes, cpu_millis, ..Amounts::default() };
+        self.limits = ContainerLimits::new(&PodLimits::none(), amounts);
+        self
+    }
+
+    /// Charged in fuel.
+    pub(super) fn fueled(mut self, cpu_millis: Option<u32>, fuel_budget: Option<u64>) -> Self {
+        let amounts = Amounts { cpu_millis, fuel_budget, ..Amounts::default() };
+        self.limits = ContainerLimits::new(&PodLimits::new(Currency::Fuel, None, None), amounts);
         self
     }
 
