@@ -60,7 +60,7 @@ pub enum Finding {
     Ready(bool),
     /// A probe has failed as often as it may: the container is to be ended, and runs again if its policy says so.
     Failing {
-        /// What people are told: `Container web failed liveness probe, will be restarted`.
+        /// What people are told: `Container web failed liveness probe`.
         message: String,
         /// How long it may take to end, if the probe says so.
         grace: Option<Duration>,

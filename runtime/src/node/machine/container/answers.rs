@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::super::super::plan::Role;
 use super::super::back_off::{BackOff, words};
 use super::super::message::{Action, ImageFailure, Note, StartFailure};
-use super::{Cause, ContainerMachine, Context, Running, State, Termination};
+use super::{Cause, ContainerMachine, Context, Ending, Running, State, Termination};
 use crate::engine::Exit;
 
 /// A container that ran this long has proved itself: its next failure counts as the first.
@@ -87,7 +87,7 @@ impl ContainerMachine {
                     started: now,
                     finished: now,
                 };
-                self.terminated(termination, false, context, now, actions);
+                self.terminated(termination, None, context, now, actions);
             }
         }
     }
@@ -102,8 +102,7 @@ impl ContainerMachine {
         let State::Running(Running { since, ending, .. }) = &self.state else {
             return;
         };
-        let is_replaced = ending.as_ref().is_some_and(|ending| ending.cause() == Cause::Replaced);
-        let since = *since;
+        let (since, cause) = (*since, ending.as_ref().map(Ending::cause));
         let termination = Termination {
             code: exit.code,
             reason: exit.reason.as_str().to_owned(),
@@ -111,13 +110,13 @@ impl ContainerMachine {
             started: since,
             finished: now,
         };
-        self.terminated(termination, is_replaced, context, now, actions);
+        self.terminated(termination, cause, context, now, actions);
     }
 
     fn terminated(
         &mut self,
         termination: Termination,
-        is_replaced: bool,
+        cause: Option<Cause>,
         context: &Context,
         now: Timestamp,
         actions: &mut Vec<Action>,
@@ -130,18 +129,31 @@ impl ContainerMachine {
         self.has_passed |= self.plan.role == Role::Init && code == 0;
         if context.is_stopping {
             self.state = State::Ended;
-        } else if is_replaced {
+        } else if cause == Some(Cause::Replaced) {
             self.state = State::New;
         } else if self.plan.runs_again(code) {
-            self.restart(context, now, actions);
+            // The kubelet looks at what had ended when it decided: that was the run before the one that fails its probes.
+            let since = match cause {
+                Some(Cause::Unhealthy) => self.before_last.as_ref().map(|before| before.finished),
+                _ => Some(now),
+            };
+            self.restart(since, context, now, actions);
         } else {
             self.state = State::Ended;
         }
     }
 
-    fn restart(&mut self, context: &Context, now: Timestamp, actions: &mut Vec<Action>) {
-        let wait = self.crashes.next_restart();
-        if wait.is_zero() {
+    /// Has it run again when it has waited long enough `since`; without that, at once.
+    fn restart(
+        &mut self,
+        since: Option<Timestamp>,
+        context: &Context,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let wait = since.map_or(Duration::ZERO, |_| self.crashes.next_restart());
+        let until = add(since.unwrap_or(now), wait);
+        if until <= now {
             self.state = State::New;
             return;
         }
@@ -149,7 +161,7 @@ impl ContainerMachine {
         let event = format!("Back-off restarting failed container {name} in pod {pod}");
         actions.push(note(context.index, Severity::Warning, "BackOff", event));
         let message = format!("back-off {} restarting failed container={name} pod={pod}", words(wait));
-        self.wait("CrashLoopBackOff", message, Some(add(now, wait)));
+        self.wait("CrashLoopBackOff", message, Some(until));
     }
 
     fn count_run(&mut self) {

@@ -37,8 +37,10 @@ pub enum Cause {
     Stopped,
     /// It makes room for its successor.
     Replaced,
-    /// It is not well; its restart policy says what comes next.
-    Unwell,
+    /// Its probes say that it is not well; its restart policy says what comes next.
+    Unhealthy,
+    /// Its postStart hook has failed; its restart policy says what comes next.
+    Unhooked,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,7 @@
 //! How far a running container is: its postStart hook first, then what its probes find out.
 
+use std::time::Duration;
+
 use api::clock::add;
 use api::event::Severity;
 use jiff::Timestamp;
@@ -116,7 +118,8 @@ impl ContainerMachine {
                 Ok(()) => self.unhook(),
                 Err(_) => {
                     actions.push(failed("FailedPostStartHook", "PostStartHook failed"));
-                    self.end_unwell("FailedPostStartHook".to_owned(), context, context.grace, now, actions);
+                    let (words, grace) = ("FailedPostStartHook".to_owned(), context.grace);
+                    self.end_unwell(Cause::Unhooked, words, grace, context, now, actions);
                 }
             },
             _ => {}
@@ -144,7 +147,10 @@ impl ContainerMachine {
                 self.turn(if is_ready { ready } else { unready });
             }
             (Finding::Failing { message, grace }, _) if !context.is_stopping => {
-                self.end_unwell(message, context, grace.unwrap_or(context.grace), now, actions);
+                let runs_again = self.plan.runs_again(FAILURE);
+                let words = if runs_again { format!("{message}, will be restarted") } else { message };
+                let grace = grace.unwrap_or(context.grace);
+                self.end_unwell(Cause::Unhealthy, words, grace, context, now, actions);
             }
             _ => {}
         }
@@ -152,13 +158,17 @@ impl ContainerMachine {
 
     fn end_unwell(
         &mut self,
-        message: String,
+        cause: Cause,
+        words: String,
+        grace: Duration,
         context: &Context,
-        grace: std::time::Duration,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
         let terms = Terms { deadline: add(now, grace), is_forced: false, has_turn: true };
-        self.end(context.index, Cause::Unwell, message, &terms, now, actions);
+        self.end(context.index, cause, words, &terms, now, actions);
     }
 }
+
+/// How a container that fails its probes will end, as far as its restart policy is concerned.
+const FAILURE: i32 = 137;

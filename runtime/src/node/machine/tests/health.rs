@@ -34,7 +34,7 @@ impl Trial {
 }
 
 fn failing(grace: Option<u64>) -> Finding {
-    let message = "Container web failed liveness probe, will be restarted".to_owned();
+    let message = "Container web failed liveness probe".to_owned();
     Finding::Failing { message, grace: grace.map(Duration::from_secs) }
 }
 
@@ -122,15 +122,39 @@ fn what_runs_beside_others_holds_them_until_it_has_started() {
 }
 
 #[test]
-fn what_fails_its_probes_is_ended_and_comes_back_later() {
+fn what_fails_its_probes_is_ended_and_comes_back() {
     let mut trial = begun(&[("web", Role::Main, NO_HOOKS, NO_PROBES)]);
-    trial.exit(0, 1);
     let killing = "Killing: Container web failed liveness probe, will be restarted";
     assert_eq!(trial.find(0, failing(Some(5))), [killing, "Terminate(0)"]);
     assert_eq!(trial.find(0, failing(Some(1))), [""; 0], "once is enough");
     assert_eq!(trial.wait(5), ["Kill(0)"]);
     trial.exit(0, 137);
-    assert_eq!(trial.summary(), "Running web:CrashLoopBackOff/1");
-    let stale = Event::Found(0, 0, failing(None));
+    assert_eq!(trial.summary(), "Running web:running/1");
+    let stale = Event::Found(0, 1, failing(None));
     assert_eq!(trial.tell(stale), [""; 0]);
+    for (ran_for, expected) in
+        [(30, "running/2"), (30, "running/3"), (30, "running/4"), (30, "CrashLoopBackOff/4")]
+    {
+        trial.wait(ran_for);
+        trial.find(0, failing(None));
+        trial.exit(0, 143);
+        assert_eq!(
+            trial.summary(),
+            format!("Running web:{expected}"),
+            "waits count from the end before the last"
+        );
+    }
+    assert_eq!(trial.wait(9), [""; 0]);
+    assert_ne!(trial.wait(1), [""; 0], "40 seconds after the end before");
+}
+
+#[test]
+fn what_fails_its_probes_and_may_not_run_again_fails_its_pod() {
+    let mut plan = plan(RestartPolicy::Never, &["web"]);
+    plan.containers[0].probes = PROBED;
+    let mut trial = Trial::of(plan, Former::default());
+    trial.tell(Event::Woken);
+    assert_eq!(trial.find(0, failing(None))[0], "Killing: Container web failed liveness probe");
+    assert_eq!(trial.exit(0, 0), ["Release"]);
+    assert_eq!(trial.summary(), "Succeeded web:ended=0/0");
 }
