@@ -13,7 +13,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 pub use context::{ContextError, Surroundings};
-pub use filesystem::{Mount, Preopens};
+pub use filesystem::{Mount, Preopens, open_mounted};
 
 use crate::limits::cpu::FuelGauge;
 use crate::limits::memory::MemoryLimiter;

@@ -21,7 +21,8 @@ pub fn status(machine: &PodMachine, pod: &Pod, host_address: IpAddr) -> PodStatu
     let verdict = machine.verdict();
     let list = |is_in: fn(Role) -> bool| -> Vec<ContainerStatus> {
         let listed = machine.containers().iter().filter(|container| is_in(container.plan().role));
-        listed.map(|container| container_status(machine, container)).collect()
+        let listed = listed.map(|container| shortened(container_status(machine, container), machine));
+        listed.collect()
     };
     let first = list(Role::comes_first);
     let added = list(|role| role == Role::Ephemeral);
@@ -110,6 +111,21 @@ fn container_status(machine: &PodMachine, container: &ContainerMachine) -> Conta
         ..ContainerStatus::default()
     }
 }
+
+/// The containers of a pod share the bytes there are for their last words.
+fn shortened(mut status: ContainerStatus, machine: &PodMachine) -> ContainerStatus {
+    let share = LAST_WORDS_BYTES / machine.containers().len().max(1);
+    for state in [&mut status.state, &mut status.last_state].into_iter().flatten() {
+        let message = state.terminated.as_mut().and_then(|terminated| terminated.message.as_mut());
+        if let Some(message) = message {
+            message.truncate(message.floor_char_boundary(share));
+        }
+    }
+    status
+}
+
+/// As in Kubernetes.
+const LAST_WORDS_BYTES: usize = 12 << 10;
 
 fn present(machine: &PodMachine, state: &State) -> ContainerState {
     match (state, machine.problem()) {

@@ -6,6 +6,7 @@ mod limits;
 mod mounts;
 mod report;
 mod tokens;
+mod words;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

@@ -65,7 +65,7 @@ impl Preopens {
     pub(super) fn open(&self, builder: &mut WasiCtxBuilder) -> wasmtime::Result<()> {
         for mount in &self.mounts {
             let perms = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            let (_opened, path) = open(&mount.host_path)?;
+            let (_opened, path) = open_mounted(&mount.host_path)?;
             builder.preopened_dir(path, &mount.guest_path, perms)?;
         }
         Ok(())
@@ -74,7 +74,7 @@ impl Preopens {
 
 /// Opens a directory that must still be where it was: a guest may have put a link in the place of one it can write to.
 /// Returns a path that leads to it as long as it is open.
-fn open(host_path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
+pub fn open_mounted(host_path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(host_path, flags, Mode::empty())?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));

@@ -1,6 +1,8 @@
 //! A container that plays a script.
 
+use std::fs;
 use std::future::pending;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::Clock;
@@ -15,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::commands::Programs;
 use super::script::{Outage, Outcome, Script, Stop};
-use crate::engine::{Commands, Container, ContainerConfig, Exit, ExitReason, StartError};
+use crate::engine::{Commands, Container, ContainerConfig, Exit, ExitReason, Mount, StartError};
 use crate::logs::LogWriter;
 use crate::network::{Listener, Stream};
 
@@ -125,6 +127,7 @@ impl Stage {
         for line in &self.script.print {
             self.config.stdout.write(format!("{line}\n").as_bytes());
         }
+        self.write_files();
         let mut servers = JoinSet::new();
         for (listener, port) in ports.into_iter().zip(&self.script.serve) {
             servers.spawn(serve(listener, Arc::new(self.answers(*port)), self.orders.clone()));
@@ -141,6 +144,19 @@ impl Stage {
             outages: outages.cloned().collect(),
             clock: self.clock.clone(),
             since: self.clock.now(),
+        }
+    }
+
+    /// Writes its files where it sees them. One that cannot be written is as one that was not.
+    fn write_files(&self) {
+        for (path, words) in &self.script.write {
+            let path = Path::new(path);
+            let holds = |mount: &&Mount| path.starts_with(&mount.guest_path);
+            let mount = self.config.mounts.iter().filter(holds).max_by_key(|mount| mount.guest_path.len());
+            let below = mount.and_then(|mount| path.strip_prefix(&mount.guest_path).ok().zip(Some(mount)));
+            let Some((below, mount)) = below else { continue };
+            let whole = mount.host_path.components().chain(below.components());
+            let _ = fs::write(whole.collect::<PathBuf>(), words);
         }
     }
 

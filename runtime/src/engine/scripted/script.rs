@@ -14,6 +14,7 @@ pub struct Script {
     pub(super) serve: Vec<u16>,
     pub(super) outages: Vec<Outage>,
     pub(super) print: Vec<String>,
+    pub(super) write: Vec<(String, String)>,
     pub(super) repeat: bool,
     pub(super) exit: Option<PlannedExit>,
     pub(super) stop: Stop,
@@ -95,7 +96,7 @@ impl ScriptError {
 }
 
 const FORMS: &str = "expected pull SPAN, pull fails WHY, prepare SPAN, prepare fails WHY, start SPAN, start fails WHY, serve PORT, fail PORT from SPAN, fail PORT from SPAN for SPAN, print WORDS, \
-    repeat, exit CODE, exit CODE after SPAN, exit oom after SPAN, stop SPAN or stop never";
+    write PATH WORDS, repeat, exit CODE, exit CODE after SPAN, exit oom after SPAN, stop SPAN or stop never";
 
 impl FromStr for Script {
     type Err = ScriptError;
@@ -119,6 +120,10 @@ impl Script {
             "serve" => self.serve.push(rest.parse().ok()?),
             "fail" => self.outages.push(outage(rest)?),
             "print" => self.print.push(rest.to_owned()),
+            "write" => {
+                let (path, words) = rest.split_once(' ')?;
+                self.write.push((path.to_owned(), words.to_owned()));
+            }
             "repeat" if rest.is_empty() => self.repeat = true,
             "exit" => self.exit = Some(exit(rest)?),
             "stop" if rest == "never" => self.stop = Stop::Never,

@@ -369,6 +369,11 @@ impl Trial {
         std::fs::write(path, "left").unwrap();
     }
 
+    /// Puts a link where a guest could.
+    pub(super) fn link(&self, path: &str, target: &str) {
+        std::os::unix::fs::symlink(target, self.folder.path().join(path)).unwrap();
+    }
+
     /// The last lines of the pod's container.
     pub(super) fn tail(&self, name: &str) -> Vec<String> {
         let lines = self.node.output().tail(&Key::new("default", name), "main", 10);

@@ -27,6 +27,7 @@ async fn pods_go_on_with_their_files_counts_and_logs() {
         [
             "logs/default_web_uid-web/main/0.log",
             "logs/default_web_uid-web/main/1.log",
+            "pods/uid-web/containers/main",
             "pods/uid-web/volumes/tmp/file"
         ],
         "its own is kept, what belongs to nobody is gone"
@@ -57,5 +58,6 @@ async fn only_the_last_two_logs_are_kept_over_restarts() {
         trial.restart().await;
     }
     assert_eq!(trial.status("web")["containerStatuses"][0]["restartCount"], 3);
-    assert_eq!(trial.files(), ["logs/default_web_uid-web/main/2.log", "logs/default_web_uid-web/main/3.log"]);
+    let logs: Vec<String> = trial.files().into_iter().filter(|path| path.starts_with("logs")).collect();
+    assert_eq!(logs, ["logs/default_web_uid-web/main/2.log", "logs/default_web_uid-web/main/3.log"]);
 }

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Container as ContainerSpec;
 use tokio::sync::{Mutex, watch};
 use tracing::debug;
 
+use super::words::LastWords;
 use super::{Worker, limits};
 use crate::engine::{Container, ContainerConfig, Engine, Exit, Mount, PrepareError, Program, StartError};
 use crate::images::{Image, Reference};
@@ -39,6 +40,8 @@ pub(super) struct Place {
     counted: Option<Counted>,
     /// How it is reached once it runs.
     reached: Option<Reached>,
+    /// Where it leaves its last words.
+    words: Option<LastWords>,
     /// The numbers of the logs kept: of this run and of the one before.
     logs: Vec<u64>,
 }
@@ -187,7 +190,12 @@ impl Place {
                 let failure = StartFailure::Start(error.to_string());
                 Event::Started(index, self.attempt, Err(failure))
             }
-            News::Exited(exit) => Event::Exited(index, self.attempt, exit),
+            News::Exited(mut exit) => {
+                if let Some(words) = self.words.take() {
+                    words.add_to(&mut exit);
+                }
+                Event::Exited(index, self.attempt, exit)
+            }
         }
     }
 
@@ -234,7 +242,7 @@ impl Worker {
         let Some(prepared) = self.places[index].program.take() else {
             return failed(StartFailure::Create("the image is not ready".to_owned()));
         };
-        let (mut config, log) = match self.configure(index, run, &prepared.image) {
+        let (mut config, log, words) = match self.configure(index, run, &prepared.image) {
             Ok(configured) => configured,
             Err(failure) => return failed(failure),
         };
@@ -257,6 +265,7 @@ impl Worker {
                 let number = self.node.output.add(log);
                 let place = &mut self.places[index];
                 place.keep_log(number, &self.node.output);
+                place.words = words;
                 place.start(container);
                 None
             }
@@ -288,7 +297,7 @@ impl Worker {
         index: usize,
         run: u32,
         image: &Image,
-    ) -> Result<(ContainerConfig, ContainerLog), StartFailure> {
+    ) -> Result<(ContainerConfig, ContainerLog, Option<LastWords>), StartFailure> {
         let pod = self.pod();
         let spec = self.spec_of(index);
         let (Some(spec), Some(interface), Some(volumes)) = (spec.as_deref(), &self.interface, &self.volumes)
@@ -312,7 +321,9 @@ impl Worker {
             read_only: mounted.read_only,
         });
         let limits = limits::of_container(&self.limits, pod, spec).map_err(StartFailure::Config)?;
+        let mut mounts: Vec<Mount> = mounts.collect();
         let log = self.log_of(&spec.name, run);
+        let words = self.place_for_words(spec, log.file.path(), &mut mounts)?;
         let ports = spec.ports.iter().flatten().filter_map(|port| {
             let number = u16::try_from(port.container_port).ok()?;
             Some((number, port.name.clone().unwrap_or_default()))
@@ -322,7 +333,7 @@ impl Worker {
             name: spec.name.clone(),
             args: arguments(spec, image, &env),
             env,
-            mounts: mounts.collect(),
+            mounts,
             working_dir: spec.working_dir.clone().unwrap_or_default(),
             ports: ports.collect(),
             stdin: None,
@@ -331,7 +342,7 @@ impl Worker {
             interface: interface.clone(),
             limits,
         };
-        Ok((config, log))
+        Ok((config, log, words))
     }
 
     /// Keeps the logs that an earlier process wrote: people ask why a container ended.
