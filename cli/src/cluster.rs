@@ -55,6 +55,8 @@ pub struct ClusterConfig {
     pub storage: Storage,
     /// Where volumes and logs are kept; without one, in a folder that goes with the cluster.
     pub folder: Option<PathBuf>,
+    /// The directories of the host below which pods may mount.
+    pub host_paths: Vec<PathBuf>,
     /// How the API is reached from outside of the process, if it is.
     pub access: Option<Access>,
 }
@@ -89,6 +91,7 @@ impl ClusterConfig {
             logs: LogConfig::default(),
             storage: Storage::Memory,
             folder: None,
+            host_paths: vec![],
             access: None,
         })
     }
@@ -144,7 +147,18 @@ impl Dialer for WhileThere {
 impl Cluster {
     /// Starts a cluster; it is ready when this returns.
     pub async fn start(config: ClusterConfig) -> Result<Self> {
-        let ClusterConfig { clock, seed, engine, images, capacity, logs, storage, folder, access } = config;
+        let ClusterConfig {
+            clock,
+            seed,
+            engine,
+            images,
+            capacity,
+            logs,
+            storage,
+            folder,
+            host_paths,
+            access,
+        } = config;
         let (data_dir, temporary) = folder_or_temporary(folder)?;
         let (mut tasks, mut control) = (JoinSet::new(), JoinSet::new());
 
@@ -185,6 +199,7 @@ impl Cluster {
             pod_cidr,
             address,
             capacity,
+            host_paths,
             logs,
             clock: clock.clone(),
             client: client.clone(),

@@ -64,6 +64,9 @@ enum Command {
         /// Where images and their compiled code are kept [default: images in the data directory]
         #[arg(long, value_name = "DIR")]
         image_dir: Option<PathBuf>,
+        /// Lets pods mount what is below this directory of the machine, by hostPath or local volumes; may be given again
+        #[arg(long = "allow-host-path", value_name = "DIR")]
+        host_paths: Vec<PathBuf>,
         /// The kubeconfig that learns of the cluster [default: the user's own]
         #[arg(long, value_name = "PATH")]
         kubeconfig: Option<PathBuf>,
@@ -180,6 +183,7 @@ fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> 
             data,
             ephemeral,
             image_dir,
+            host_paths,
             kubeconfig,
             context,
             authorization_mode: authorization,
@@ -191,6 +195,7 @@ fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> 
                 data_dir,
                 ephemeral,
                 image_dir,
+                host_paths,
                 kubeconfig,
                 context,
                 authorization,

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use api::Clock;
 use apiserver::auth::authority::{Authority, ServerNames};
 use apiserver::auth::{AlwaysAllow, Authorizer, Standard};
@@ -42,6 +42,8 @@ pub struct ServeOptions {
     pub ephemeral: bool,
     /// Where images and their compiled code are kept; in the data directory if not given.
     pub image_dir: Option<PathBuf>,
+    /// The directories of this machine below which pods may mount.
+    pub host_paths: Vec<PathBuf>,
     /// The kubeconfig that learns of the cluster; the user's own if not given.
     pub kubeconfig: Option<PathBuf>,
     /// The name of its context.
@@ -93,6 +95,7 @@ async fn run(options: ServeOptions, terminal: &Terminal) -> Result<ExitCode> {
     let mut config = ClusterConfig::ephemeral(images, home.images())?;
     config.storage = home.storage();
     config.folder = home.node();
+    config.host_paths = allowed(&options.host_paths)?;
     let authorizer = options.authorization.authorizer();
     let access = Access { authority: Arc::clone(&authority), address, authorizer: Arc::clone(&authorizer) };
     config.access = Some(access);
@@ -113,6 +116,15 @@ async fn run(options: ServeOptions, terminal: &Terminal) -> Result<ExitCode> {
     serving.stop().await;
     cluster.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The directories as pods name them: from the root, and there.
+fn allowed(host_paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let whole = |path: &PathBuf| {
+        ensure!(path.is_dir(), "--allow-host-path {}: there is no such directory", path.display());
+        std::path::absolute(path).with_context(|| format!("--allow-host-path {}", path.display()))
+    };
+    host_paths.iter().map(whole).collect()
 }
 
 /// The cluster's CA and keys, and a certificate with every name the server is known to have.

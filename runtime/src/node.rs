@@ -16,6 +16,7 @@ mod registration;
 pub mod room;
 pub mod server;
 pub mod status;
+mod storage;
 #[cfg(test)]
 mod tests;
 pub mod usage;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 
 use api::cache::CacheBuilder;
 use api::event::Recorder;
-use api::resource::{CONFIG_MAPS, PODS, SECRETS, SERVICES};
+use api::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, SECRETS, SERVICES};
 use api::{Cache, Client, Clock, Key, Object};
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -45,7 +46,7 @@ pub use server::NodeDialer;
 use crate::engine::Engine;
 use crate::logs::LogConfig;
 use crate::network::Network;
-use crate::volumes::{self, Source};
+use crate::volumes::{self, Places, Source};
 use output::Output;
 use post::{Mail, Post, Postbox};
 use presence::Presence;
@@ -74,6 +75,8 @@ pub struct NodeConfig {
     pub address: IpAddr,
     /// What it has for its pods.
     pub capacity: Capacity,
+    /// The directories of the host below which pods may mount.
+    pub host_paths: Vec<PathBuf>,
     /// The bounds of each container's log.
     pub logs: LogConfig,
     /// The one clock.
@@ -98,6 +101,8 @@ struct Shared {
     presence: Presence,
     usage: Usage,
     probed: ProbeFigures,
+    /// Where its volumes may be.
+    places: Arc<Places>,
     /// When this process began to be the node.
     started: Timestamp,
 }
@@ -105,7 +110,9 @@ struct Shared {
 impl Node {
     /// Adds what a node reads to a cache.
     pub fn cached(cache: CacheBuilder) -> CacheBuilder {
-        cache.with(&PODS).with(&CONFIG_MAPS).with(&SECRETS).with(&SERVICES)
+        let kinds =
+            [&PODS, &CONFIG_MAPS, &SECRETS, &SERVICES, &PERSISTENT_VOLUME_CLAIMS, &PERSISTENT_VOLUMES];
+        kinds.into_iter().fold(cache, CacheBuilder::with)
     }
 
     /// Registers the node and runs what is bound to it, until `tasks` is dropped.
@@ -120,12 +127,19 @@ impl Node {
             presence: Presence::default(),
             usage: Usage::new(&config.clock),
             probed: ProbeFigures::default(),
+            places: Arc::new(Places {
+                storage: config.data_dir.join("storage"),
+                memory: volumes::memory_folder(&config.data_dir),
+                host_paths: config.host_paths.clone(),
+                hostname: config.name.clone(),
+            }),
             started: config.clock.now(),
             config,
         });
         tasks.spawn(registration::keep_alive(Arc::clone(&shared)));
         let sampled = Arc::clone(&shared);
         tasks.spawn(async move { sampled.usage.keep_sampling(&sampled.config.clock).await });
+        tasks.spawn(storage::keep_clean(Arc::clone(&shared)));
         tasks.spawn(Agent::new(Arc::clone(&shared)).run());
         Self(shared)
     }
@@ -307,6 +321,7 @@ impl Agent {
         let ours: BTreeSet<String> =
             pods.iter().filter(|object| self.is_ours(object)).map(|object| plain(object.uid())).collect();
         let folders = ["pods", "logs"].map(|part| self.shared.config.data_dir.join(part));
+        let folders: Vec<PathBuf> = folders.into_iter().chain(self.shared.places.memory.clone()).collect();
         let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
         for entry in entries {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -2,18 +2,27 @@
 //!
 //! ```text
 //! PODS/UID/volumes/NAME/               one directory per volume, made when the pod starts, removed with it
-//! PODS/UID/files/CONTAINER/INDEX/      single files mounted by subPath, see `files`
+//! PODS/UID/files/CONTAINER/INDEX/      single files mounted alone, see `files`
+//! MEMORY/UID/NAME/                     emptyDir volumes in memory
+//! STORAGE/HANDLE/                      volumes of claims, which outlive pods
 //! ```
 //!
 //! Names come from users: each becomes one component of a path or is refused, so that nothing leaves the pod's directory.
+//! Guests write into volumes, perhaps while others are mounted from them: see `beneath`.
 
+mod beneath;
+mod claimed;
 mod downward;
 mod empty_dir;
+mod error;
 mod files;
+mod host_path;
 mod kinds;
+mod memory;
 mod parts;
 mod place;
 mod show;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,19 +30,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::Object;
+use api::storage::claims_of;
 use k8s_openapi::api::core::v1::{Pod, Volume, VolumeMount};
 
 pub use downward::{Allocatable, metadata_field, resource_field};
+pub use empty_dir::EmptyDir;
+pub use error::VolumeError;
 pub use kinds::unsupported;
+pub use memory::memory_folder;
 pub use parts::Source;
+pub use usage::used_bytes;
 
+use beneath::{Found, Kind, Root, leads_out};
+use claimed::{Claim, Claimed, Place};
+use error::io_error;
+use host_path::HostPath;
 use parts::Shown;
-use place::{component, relative};
+use place::{component, outside, relative};
 
 /// Where volumes find what they show. Answers from memory.
 pub trait Sources {
-    /// The ConfigMap or Secret of this name in the pod's namespace.
+    /// The object of this name in the pod's namespace.
     fn find(&self, source: Source, name: &str) -> Option<Object>;
+
+    /// The PersistentVolume of this name.
+    fn volume(&self, name: &str) -> Option<Object>;
 
     /// A token of the pod's service account, or why there is none.
     fn token(&self, spec: &TokenSpec) -> Result<Arc<str>, String>;
@@ -51,24 +72,50 @@ pub struct TokenSpec {
     pub expiration_seconds: i64,
 }
 
-/// The ConfigMaps and Secrets that the volumes of a pod show.
+/// The objects that the volumes of a pod come from.
 pub fn sources_of(pod: &Pod) -> BTreeSet<(Source, String)> {
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
     let shown: Vec<Shown> = volumes.filter_map(Shown::of).collect();
-    shown.iter().flat_map(Shown::sources).map(|(source, name)| (source, name.to_owned())).collect()
+    let shown = shown.iter().flat_map(Shown::sources).map(|(source, name)| (source, name.to_owned()));
+    shown.chain(claims_of(pod).map(|claim| (Source::Claim, claim.into_owned()))).collect()
+}
+
+/// Where volumes of a node may be.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// The folders of volumes that claims are bound to, by handle.
+    pub storage: PathBuf,
+    /// A folder in memory, if there is one.
+    pub memory: Option<PathBuf>,
+    /// The directories of the host below which pods may mount.
+    pub host_paths: Vec<PathBuf>,
+    /// How volumes name this node.
+    pub hostname: String,
+}
+
+impl Places {
+    /// The folder of a volume that claims are bound to; none if its handle is no name.
+    pub fn folder_of(&self, handle: &str) -> Option<PathBuf> {
+        component("", handle).ok().map(|name| self.storage.join(name))
+    }
 }
 
 /// The volumes of one pod.
 #[derive(Debug)]
 pub struct PodVolumes {
     folder: PathBuf,
+    places: Arc<Places>,
     volumes: BTreeMap<String, Content>,
+    /// What the claims among them were bound to when they were made.
+    claimed: BTreeMap<String, Claimed>,
 }
 
 #[derive(Debug)]
 enum Content {
-    EmptyDir,
+    EmptyDir(EmptyDir),
     Shown(Shown),
+    Host(HostPath),
+    Claim(Claim),
 }
 
 /// A place of a guest's file tree and what is there.
@@ -82,90 +129,43 @@ pub struct Mounted {
     pub read_only: bool,
 }
 
-/// A volume cannot be made or mounted.
-#[derive(Debug, thiserror::Error)]
-pub enum VolumeError {
-    /// Peapod does not know this kind of volume.
-    #[error(
-        "volume {volume:?}: {kind} is not supported yet; supported: configMap, downwardAPI, emptyDir, projected, secret"
-    )]
-    Unsupported {
-        /// The volume's name.
-        volume: String,
-        /// The field of the volume that is set.
-        kind: &'static str,
-    },
-    /// What the volume shows does not exist.
-    #[error("MountVolume.SetUp failed for volume {volume:?} : {what}")]
-    Missing {
-        /// The volume's name.
-        volume: String,
-        /// What is missing, in Kubernetes' words.
-        what: String,
-    },
-    /// The pod mounts a volume it does not declare.
-    #[error("volume {volume:?} is not declared in spec.volumes")]
-    Undeclared {
-        /// The volume's name.
-        volume: String,
-    },
-    /// A name or path that would lead out of its place.
-    #[error("volume {volume:?}: {path:?} is not a path within the volume")]
-    Outside {
-        /// The volume's name.
-        volume: String,
-        /// The path as the user wrote it.
-        path: String,
-    },
-    /// Two mounts that cannot be had together.
-    #[error(
-        "mount {guest_path:?}: a file mounted by subPath cannot share its directory with another mount there"
-    )]
-    Shared {
-        /// Where both would be.
-        guest_path: String,
-    },
-    /// The disk refused.
-    #[error("volume {volume:?}: write {}: {source}", path.display())]
-    Io {
-        /// The volume's name.
-        volume: String,
-        /// The file or directory.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl VolumeError {
-    /// Whether only another spec helps.
-    pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Missing { .. } | Self::Io { .. })
-    }
-}
-
 impl PodVolumes {
-    /// What `pod` asks for, to be made in `folder`, which belongs to this pod alone.
-    pub fn new(folder: PathBuf, pod: &Pod) -> Result<Self, VolumeError> {
+    /// What `pod` asks for, to be made in `folder`, which belongs to this pod alone and is called by its uid.
+    pub fn new(folder: PathBuf, places: Arc<Places>, pod: &Pod) -> Result<Self, VolumeError> {
         let declared = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        let volumes = declared.map(|volume| Ok((volume.name.clone(), content(volume)?)));
-        Ok(Self { folder, volumes: volumes.collect::<Result<_, VolumeError>>()? })
+        let volumes = declared.map(|volume| Ok((volume.name.clone(), content(pod, volume)?)));
+        let volumes = volumes.collect::<Result<_, VolumeError>>()?;
+        Ok(Self { folder, places, volumes, claimed: BTreeMap::new() })
     }
 
     /// Makes every volume. May be called again after a failure.
-    pub fn set_up(&self, pod: &Pod, sources: &dyn Sources) -> Result<(), VolumeError> {
+    pub fn set_up(&mut self, pod: &Pod, sources: &dyn Sources) -> Result<(), VolumeError> {
         if let Some(volume) = self.volumes.keys().next() {
             show::make_private(&self.folder).map_err(io_error(volume, &self.folder))?;
         }
         for (name, content) in &self.volumes {
-            let folder = self.folder_of(name)?;
             match content {
-                Content::EmptyDir => empty_dir::set_up(name, &folder)?,
-                Content::Shown(shown) => show_files(name, &folder, shown, pod, sources)?,
+                Content::EmptyDir(_) => empty_dir::set_up(name, &self.folder_of(name)?)?,
+                Content::Shown(shown) => show_files(name, &self.folder_of(name)?, shown, pod, sources)?,
+                Content::Host(path) => drop(path.open(name, &self.places.host_paths)?),
+                Content::Claim(claim) => {
+                    let claimed = claim.find(name, &self.places.hostname, sources)?;
+                    self.make_claimed(name, &claimed)?;
+                    self.claimed.insert(name.clone(), claimed);
+                }
             }
         }
         Ok(())
+    }
+
+    fn make_claimed(&self, volume: &str, claimed: &Claimed) -> Result<(), VolumeError> {
+        match &claimed.place {
+            Place::Folder(handle) => {
+                let folder = self.places.storage.join(handle);
+                show::make_private(&folder).map_err(io_error(volume, &folder))
+            }
+            Place::Host(path) => path.open(volume, &self.places.host_paths).map(drop),
+        }
     }
 
     /// Shows what changed since. A volume whose source is gone keeps what it shows, unless it is optional.
@@ -192,7 +192,15 @@ impl PodVolumes {
     fn shown(&self) -> impl Iterator<Item = (&String, &Shown)> {
         self.volumes.iter().filter_map(|(name, content)| match content {
             Content::Shown(shown) => Some((name, shown)),
-            Content::EmptyDir => None,
+            _ => None,
+        })
+    }
+
+    /// The emptyDir volumes, where each is and what it may take.
+    pub fn empty_dirs(&self) -> impl Iterator<Item = (&str, PathBuf, &EmptyDir)> {
+        self.volumes.iter().filter_map(|(name, content)| match content {
+            Content::EmptyDir(about) => Some((name.as_str(), self.folder_of(name).ok()?, about)),
+            _ => None,
         })
     }
 
@@ -201,35 +209,68 @@ impl PodVolumes {
         let mut mounts = Vec::with_capacity(wanted.len());
         let mut single_files = files::Files::new(self.folder.join("files").join(container));
         for mount in wanted {
-            let (host_path, read_only) = self.resolve(mount)?;
-            if host_path.is_file() {
-                single_files.add(mount, &host_path)?;
-            } else {
-                mounts.push(Mounted { host_path, guest_path: mount.mount_path.clone(), read_only });
+            let (found, read_only) = self.resolve(mount)?;
+            match found.kind {
+                Kind::File => single_files.add(mount, found, read_only)?,
+                Kind::Directory => {
+                    let host_path = found.path().map_err(io_error(&mount.name, &self.folder))?;
+                    mounts.push(Mounted { host_path, guest_path: mount.mount_path.clone(), read_only });
+                }
+                Kind::Other => {
+                    return Err(outside(&mount.name, mount.sub_path.as_deref().unwrap_or_default()));
+                }
             }
         }
         single_files.finish(&mut mounts)?;
         Ok(mounts)
     }
 
-    /// The path on the host that a mount means, and whether it may only be read.
-    fn resolve(&self, mount: &VolumeMount) -> Result<(PathBuf, bool), VolumeError> {
-        let content = self.volumes.get(&mount.name);
-        let content = content.ok_or_else(|| VolumeError::Undeclared { volume: mount.name.clone() })?;
-        let folder = self.folder_of(&mount.name)?;
-        let is_written = matches!(content, Content::EmptyDir);
-        let read_only = !is_written || mount.read_only == Some(true);
+    /// What a mount means, and whether it may only be read.
+    fn resolve(&self, mount: &VolumeMount) -> Result<(Found, bool), VolumeError> {
+        let volume = mount.name.as_str();
+        let (found, is_writable) = self.open(volume)?;
+        let read_only = !is_writable || mount.read_only == Some(true);
         let sub_path = mount.sub_path.as_deref().unwrap_or_default();
         if sub_path.is_empty() {
-            let folder = folder.canonicalize().map_err(io_error(&mount.name, &folder))?;
-            return Ok((folder, read_only));
+            return Ok((found, read_only));
         }
-        let inside = folder.join(relative(&mount.name, sub_path)?);
-        if is_written {
-            empty_dir::make_sub_path(&mount.name, &folder, &inside)?;
+        let path = relative(volume, sub_path)?;
+        let root = found.into_root();
+        let inside = match root.find(&path) {
+            // As the kubelet does: a folder is made of what is not there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_writable => {
+                root.make_directories(&path)
+            }
+            found => found,
+        };
+        let inside = inside.map_err(|error| match leads_out(&error) {
+            true => outside(volume, sub_path),
+            false => io_error(volume, &path)(error),
+        })?;
+        Ok((inside, read_only))
+    }
+
+    /// A whole volume, and whether it may be written.
+    fn open(&self, volume: &str) -> Result<(Found, bool), VolumeError> {
+        let undeclared = || VolumeError::Undeclared { volume: volume.to_owned() };
+        let folder = |folder: &Path| {
+            let opened = Root::open(folder).and_then(|root| root.find(Path::new(".")));
+            opened.map_err(io_error(volume, folder))
+        };
+        let host = |path: &HostPath| path.open(volume, &self.places.host_paths);
+        match self.volumes.get(volume).ok_or_else(undeclared)? {
+            Content::EmptyDir(_) => Ok((folder(&self.folder_of(volume)?)?, true)),
+            Content::Shown(_) => Ok((folder(&self.folder_of(volume)?)?, false)),
+            Content::Host(path) => Ok((host(path)?, true)),
+            Content::Claim(claim) => {
+                let claimed = self.claimed.get(volume).ok_or_else(undeclared)?;
+                let found = match &claimed.place {
+                    Place::Folder(handle) => folder(&self.places.storage.join(handle))?,
+                    Place::Host(path) => host(path)?,
+                };
+                Ok((found, !claim.read_only && !claimed.read_only))
+            }
         }
-        let resolved = place::resolve_within(&mount.name, &folder, &inside, sub_path)?;
-        Ok((resolved, read_only))
     }
 
     /// Removes everything. What cannot be removed is left for the next start of the node.
@@ -237,11 +278,26 @@ impl PodVolumes {
         if self.volumes.is_empty() {
             return Ok(());
         }
+        if let Some(folder) = self.folder_in_memory() {
+            remove_tree(&folder)?;
+        }
         remove_tree(&self.folder)
     }
 
+    /// Where the volumes of this pod are that are in memory.
+    fn folder_in_memory(&self) -> Option<PathBuf> {
+        Some(self.places.memory.as_ref()?.join(self.folder.file_name()?))
+    }
+
     fn folder_of(&self, volume: &str) -> Result<PathBuf, VolumeError> {
-        Ok(self.folder.join("volumes").join(component(volume, volume)?))
+        let name = component(volume, volume)?;
+        match self.volumes.get(volume) {
+            Some(Content::EmptyDir(about)) if about.in_memory => {
+                let folder = self.folder_in_memory().ok_or_else(|| memory::missing(volume))?;
+                Ok(folder.join(name))
+            }
+            _ => Ok(self.folder.join("volumes").join(name)),
+        }
     }
 }
 
@@ -253,12 +309,21 @@ pub fn remove_tree(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn content(volume: &Volume) -> Result<Content, VolumeError> {
-    if let Some(kind) = unsupported(volume) {
-        return Err(VolumeError::Unsupported { volume: volume.name.clone(), kind });
+fn content(pod: &Pod, volume: &Volume) -> Result<Content, VolumeError> {
+    if let Some((kind, why)) = unsupported(volume) {
+        return Err(VolumeError::Unsupported { volume: volume.name.clone(), kind, why });
+    }
+    if let Some(shown) = Shown::of(volume) {
+        return Ok(Content::Shown(shown));
+    }
+    if let Some(source) = &volume.host_path {
+        return Ok(Content::Host(HostPath::of(&volume.name, source)?));
+    }
+    if let Some(claim) = Claim::of(pod, volume) {
+        return Ok(Content::Claim(claim));
     }
     // A volume without a source is an emptyDir by default.
-    Ok(Shown::of(volume).map_or(Content::EmptyDir, Content::Shown))
+    Ok(Content::EmptyDir(EmptyDir::of(volume)))
 }
 
 fn show_files(
@@ -270,11 +335,6 @@ fn show_files(
 ) -> Result<(), VolumeError> {
     let files = shown.files(volume, pod, sources)?;
     show::show(folder, &files).map_err(|(path, error)| io_error(volume, &path)(error))
-}
-
-fn io_error(volume: &str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError {
-    let (volume, path) = (volume.to_owned(), path.to_owned());
-    move |source| VolumeError::Io { volume, path, source }
 }
 
 #[cfg(test)]

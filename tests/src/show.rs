@@ -17,6 +17,8 @@ pub fn table(objects: &[Object]) -> String {
         "EndpointSlice" => (&["SERVICE", "PORTS", "ENDPOINTS"], endpoint_slice),
         "Event" => (&["TYPE", "REASON", "OBJECT", "MESSAGE"], event),
         "Node" => (&["NAME", "STATUS"], node),
+        "PersistentVolumeClaim" => (&["NAME", "STATUS", "VOLUME", "CAPACITY"], claim),
+        "PersistentVolume" => (&["CAPACITY", "RECLAIM POLICY", "STATUS", "CLAIM"], volume),
         _ => (&["NAME"], |object| vec![text(&object["metadata"]["name"])]),
     };
     let head = head.iter().map(|word| (*word).to_owned()).collect();
@@ -63,6 +65,31 @@ fn pod_status(pod: &Value, statuses: &[Value]) -> String {
         Some(reason) => reason.to_owned(),
         None => text(&pod["status"]["phase"]),
     }
+}
+
+fn claim(claim: &Value) -> Vec<String> {
+    vec![
+        text(&claim["metadata"]["name"]),
+        phase(claim),
+        text(&claim["spec"]["volumeName"]),
+        text(&claim["status"]["capacity"]["storage"]),
+    ]
+}
+
+fn volume(volume: &Value) -> Vec<String> {
+    let spec = &volume["spec"];
+    vec![
+        text(&spec["capacity"]["storage"]),
+        text(&spec["persistentVolumeReclaimPolicy"]),
+        phase(volume),
+        text(&spec["claimRef"]["name"]),
+    ]
+}
+
+/// As kubectl shows it.
+fn phase(object: &Value) -> String {
+    let is_going = !object["metadata"]["deletionTimestamp"].is_null();
+    if is_going { "Terminating".to_owned() } else { text(&object["status"]["phase"]) }
 }
 
 fn replica_set(set: &Value) -> Vec<String> {

@@ -46,6 +46,7 @@ impl Simulated {
             logs: LogConfig::default(),
             storage: Storage::Memory,
             folder: None,
+            host_paths: vec![],
             access: None,
         };
         let simulated = Self { cluster: Cluster::start(config).await?, engine };

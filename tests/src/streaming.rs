@@ -53,6 +53,7 @@ impl Streaming {
             logs: LogConfig::default(),
             storage: Storage::Memory,
             folder: None,
+            host_paths: vec![],
             access: Some(access),
         };
         let cluster = Cluster::start(config).await?;

@@ -187,6 +187,7 @@ fn texts(source: Source, object: &Object) -> Vec<(&str, Cow<'_, str>)> {
             let texts = data.into_iter().flatten();
             texts.map(|(key, bytes)| (key.as_str(), String::from_utf8_lossy(&bytes.0))).collect()
         }
+        Source::Claim => vec![],
     }
 }
 
@@ -194,6 +195,7 @@ fn kind_of(source: Source) -> &'static str {
     match source {
         Source::ConfigMap => "ConfigMap",
         Source::Secret => "Secret",
+        Source::Claim => "PersistentVolumeClaim",
     }
 }
 

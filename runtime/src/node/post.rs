@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::cache::Change;
-use api::resource::{CONFIG_MAPS, PODS, SECRETS};
+use api::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PODS, SECRETS};
 use api::{Cache, Key, Object};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, watch};
@@ -71,7 +71,12 @@ impl Postbox {
             }
         };
         cache.subscribe(&PODS, Box::new(pods));
-        for (source, resource) in [(Source::ConfigMap, &CONFIG_MAPS), (Source::Secret, &SECRETS)] {
+        let followed = [
+            (Source::ConfigMap, &CONFIG_MAPS),
+            (Source::Secret, &SECRETS),
+            (Source::Claim, &PERSISTENT_VOLUME_CLAIMS),
+        ];
+        for (source, resource) in followed {
             let collector = Arc::clone(&inside);
             let sources = move |change: &Change| {
                 collector.put(|waiting| waiting.sources.insert((source, change.object().key())));

@@ -213,8 +213,8 @@ async fn what_cannot_run_says_why() {
     let volumes = json!({"volumes": [{"name": "x", "hostPath": {"path": "/"}}]});
     assert_eq!(
         reason("volume", volumes).await,
-        "FailedMount: volume \"x\": hostPath is not supported yet; supported: configMap, downwardAPI, emptyDir, projected, \
-         secret"
+        "FailedMount: volume \"x\": path \"/\" of the host is not for pods: this node allows none; its operator allows one \
+         with --allow-host-path DIR"
     );
     assert_eq!(
         reason("network", json!({"hostNetwork": true})).await,

@@ -1,26 +1,37 @@
-//! emptyDir: a directory that lives as long as its pod.
+//! emptyDir: a directory that lives as long as its pod, on disk or in memory.
 
 use std::fs;
 use std::path::Path;
 
-use super::{VolumeError, io_error, place};
+use api::quantity::Quantity;
+use k8s_openapi::api::core::v1::Volume;
+
+use super::VolumeError;
+use super::error::io_error;
+
+/// What an emptyDir volume asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EmptyDir {
+    /// Whether it is in memory.
+    pub in_memory: bool,
+    /// How much it may take; its pod is evicted if it takes more.
+    pub limit_bytes: Option<u64>,
+}
+
+impl EmptyDir {
+    /// Reads a volume without another source.
+    pub(super) fn of(volume: &Volume) -> Self {
+        let source = volume.empty_dir.as_ref();
+        let limit = source.and_then(|source| Quantity::try_from(source.size_limit.as_ref()?).ok());
+        Self {
+            in_memory: source.and_then(|source| source.medium.as_deref()) == Some("Memory"),
+            // Zero is without limit, as in Kubernetes.
+            limit_bytes: limit.and_then(|limit| u64::try_from(limit.value()).ok()).filter(|bytes| *bytes > 0),
+        }
+    }
+}
 
 /// Makes the directory; one that is there already, after a restart of the node, keeps its files.
 pub(super) fn set_up(volume: &str, folder: &Path) -> Result<(), VolumeError> {
     fs::create_dir_all(folder).map_err(io_error(volume, folder))
-}
-
-/// Makes the directory a subPath names, unless something is there. Guests write here and may have made links, so each
-/// step down is checked before the next.
-pub(super) fn make_sub_path(volume: &str, folder: &Path, inside: &Path) -> Result<(), VolumeError> {
-    let steps = inside.strip_prefix(folder).unwrap_or(inside);
-    let mut reached = folder.to_owned();
-    for step in steps {
-        reached.push(step);
-        if fs::symlink_metadata(&reached).is_err() {
-            fs::create_dir(&reached).map_err(io_error(volume, &reached))?;
-        }
-        reached = place::resolve_within(volume, folder, &reached, &steps.to_string_lossy())?;
-    }
-    Ok(())
 }

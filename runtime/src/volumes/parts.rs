@@ -45,13 +45,15 @@ struct Keys {
     is_optional: bool,
 }
 
-/// What keeps data by keys.
+/// What volumes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// Data everybody may see.
     ConfigMap,
     /// Data for few.
     Secret,
+    /// What is claimed, which has no keys.
+    Claim,
 }
 
 impl Source {
@@ -60,6 +62,7 @@ impl Source {
         match self {
             Self::ConfigMap => "configmap",
             Self::Secret => "secret",
+            Self::Claim => "persistentvolumeclaim",
         }
     }
 
@@ -67,6 +70,7 @@ impl Source {
         match self {
             Self::ConfigMap => "configmap references non-existent config key",
             Self::Secret => "references non-existent secret key",
+            Self::Claim => "persistentvolumeclaim has no keys",
         }
     }
 }
@@ -222,6 +226,7 @@ fn data(source: Source, object: &Object) -> Result<BTreeMap<&str, &[u8]>, String
             texts.chain(binaries(&config_map.binary_data)).collect()
         }
         Source::Secret => binaries(&typed::<Secret>(object)?.data).collect(),
+        Source::Claim => BTreeMap::new(),
     })
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{VolumeError, io_error};
+use super::VolumeError;
 
-fn outside(volume: &str, path: &str) -> VolumeError {
+/// Says that a path leads out of a volume.
+pub(super) fn outside(volume: &str, path: &str) -> VolumeError {
     VolumeError::Outside { volume: volume.to_owned(), path: path.to_owned() }
 }
 
@@ -26,16 +27,4 @@ pub(super) fn relative(volume: &str, path: &str) -> Result<PathBuf, VolumeError>
     }
     let is_plain = !plain.as_os_str().is_empty() && !path.contains('\0');
     is_plain.then_some(plain).ok_or_else(|| outside(volume, path))
-}
-
-/// Follows the links in `inside`, which a guest may have made, and refuses if they lead out of `folder`.
-pub(super) fn resolve_within(
-    volume: &str,
-    folder: &Path,
-    inside: &Path,
-    written: &str,
-) -> Result<PathBuf, VolumeError> {
-    let root = folder.canonicalize().map_err(io_error(volume, folder))?;
-    let resolved = inside.canonicalize().map_err(io_error(volume, inside))?;
-    if resolved.starts_with(&root) { Ok(resolved) } else { Err(outside(volume, written)) }
 }

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod outlive;
+
 /// One ConfigMap or Secret, if any. Its tokens tell what was asked for.
 struct Known(Option<Object>);
 
@@ -16,6 +18,10 @@ impl Sources for Known {
     fn find(&self, source: Source, name: &str) -> Option<Object> {
         let object = self.0.clone().filter(|object| object.name() == name);
         object.filter(|object| object.kind().to_lowercase() == source.word())
+    }
+
+    fn volume(&self, _: &str) -> Option<Object> {
+        None
     }
 
     fn token(&self, spec: &TokenSpec) -> Result<Arc<str>, String> {
@@ -28,6 +34,10 @@ impl Sources for Known {
     fn allocatable(&self) -> Allocatable {
         Allocatable::default()
     }
+}
+
+fn places() -> Arc<Places> {
+    Arc::default()
 }
 
 fn secret(data: Value) -> Known {
@@ -60,7 +70,7 @@ fn mount(volume: &str, path: &str, sub_path: &str) -> VolumeMount {
 fn a_config_map_is_replaced_at_one_moment() {
     let folder = tempfile::tempdir().unwrap();
     let volumes = json!([{"name": "v", "configMap": {"name": "settings"}}]);
-    let volumes = PodVolumes::new(folder.path().join("uid"), &pod(volumes)).unwrap();
+    let mut volumes = PodVolumes::new(folder.path().join("uid"), places(), &pod(volumes)).unwrap();
     volumes.set_up(&pod(json!([])), &config_map(4, json!({"a": "one", "gone": "x"}))).unwrap();
     let shown = folder.path().join("uid/volumes/v");
     assert_eq!(fs::read_to_string(shown.join("a")).unwrap(), "one");
@@ -82,7 +92,7 @@ fn a_config_map_is_replaced_at_one_moment() {
 fn what_an_ended_process_left_is_made_good() {
     let folder = tempfile::tempdir().unwrap();
     let volumes = json!([{"name": "v", "configMap": {"name": "settings"}}]);
-    let volumes = PodVolumes::new(folder.path().into(), &pod(volumes)).unwrap();
+    let mut volumes = PodVolumes::new(folder.path().into(), places(), &pod(volumes)).unwrap();
     let source = config_map(4, json!({"a": "one"}));
     volumes.set_up(&pod(json!([])), &source).unwrap();
     let shown = folder.path().join("volumes/v");
@@ -100,7 +110,7 @@ fn items_choose_keys_paths_and_modes() {
     let folder = tempfile::tempdir().unwrap();
     let items = json!([{"key": "a", "path": "deep/er/name", "mode": 0o600}]);
     let volumes = json!([{"name": "v", "configMap": {"name": "settings", "items": items}}]);
-    let volumes = PodVolumes::new(folder.path().into(), &pod(volumes)).unwrap();
+    let mut volumes = PodVolumes::new(folder.path().into(), places(), &pod(volumes)).unwrap();
     volumes.set_up(&pod(json!([])), &config_map(1, json!({"a": "one", "b": "two"}))).unwrap();
     let file = folder.path().join("volumes/v/deep/er/name");
     assert_eq!(fs::read_to_string(&file).unwrap(), "one");
@@ -112,19 +122,19 @@ fn items_choose_keys_paths_and_modes() {
 fn failures_name_the_volume_and_the_cause() {
     let check = |volume: Value, sources: Known, words: &str| {
         let folder = tempfile::tempdir().unwrap();
-        let made = PodVolumes::new(folder.path().into(), &pod(json!([volume])));
-        let error = made.and_then(|volumes| volumes.set_up(&pod(json!([])), &sources)).unwrap_err();
+        let made = PodVolumes::new(folder.path().into(), places(), &pod(json!([volume])));
+        let error = made.and_then(|mut volumes| volumes.set_up(&pod(json!([])), &sources)).unwrap_err();
         assert_eq!(error.to_string(), words);
     };
     check(
         json!({"name": "x", "hostPath": {"path": "/"}}),
         Known(None),
-        r#"volume "x": hostPath is not supported yet; supported: configMap, downwardAPI, emptyDir, projected, secret"#,
+        r#"volume "x": path "/" of the host is not for pods: this node allows none; its operator allows one with --allow-host-path DIR"#,
     );
     check(
-        json!({"name": "x", "emptyDir": {"sizeLimit": "1Gi"}}),
+        json!({"name": "x", "nfs": {"server": "s", "path": "/"}}),
         Known(None),
-        r#"volume "x": emptyDir.sizeLimit is not supported yet; supported: configMap, downwardAPI, emptyDir, projected, secret"#,
+        r#"volume "x": nfs is a network file system, which Peapod does not mount: that needs root; mount it on the host and use a hostPath that the node allows"#,
     );
     check(
         json!({"name": "v", "configMap": {"name": "settings"}}),
@@ -164,8 +174,7 @@ fn failures_name_the_volume_and_the_cause() {
     check(
         json!({"name": "v", "projected": {"sources": [{"clusterTrustBundle": {"path": "ca"}}]}}),
         Known(None),
-        "volume \"v\": projected.sources[].clusterTrustBundle is not supported yet; supported: configMap, downwardAPI, \
-         emptyDir, projected, secret",
+        r#"volume "v": projected.sources[].clusterTrustBundle is not supported yet"#,
     );
     check(
         json!({"name": "../v", "emptyDir": {}}),
@@ -185,7 +194,7 @@ fn a_projected_volume_gathers_its_sources_and_keeps_tokens_to_the_owner() {
         {"downwardAPI": {"items": [{"path": "deep/name", "fieldRef": {"fieldPath": "metadata.name"}}]}},
     ]);
     let declared = pod(json!([{"name": "v", "projected": {"sources": sources, "defaultMode": 0o444}}]));
-    let volumes = PodVolumes::new(folder.path().join("uid"), &declared).unwrap();
+    let mut volumes = PodVolumes::new(folder.path().join("uid"), places(), &declared).unwrap();
     assert_eq!(volumes.tokens().len(), 2);
     volumes.set_up(&declared, &secret(json!({"ca.crt": "Q0E=", "other": ""}))).unwrap();
     let read = |name: &str| {
@@ -207,7 +216,7 @@ fn what_the_pod_is_told_of_itself_changes_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let items = json!([{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]);
     let mut declared = pod(json!([{"name": "v", "downwardAPI": {"items": items}}]));
-    let volumes = PodVolumes::new(folder.path().into(), &declared).unwrap();
+    let mut volumes = PodVolumes::new(folder.path().into(), places(), &declared).unwrap();
     assert!(volumes.show_pod());
     volumes.set_up(&declared, &Known(None)).unwrap();
     declared.metadata.labels = Some([("app".to_owned(), "web".to_owned())].into());
@@ -219,7 +228,7 @@ fn what_the_pod_is_told_of_itself_changes_with_it() {
 fn what_is_optional_may_be_missing() {
     let folder = tempfile::tempdir().unwrap();
     let volumes = json!([{"name": "v", "configMap": {"name": "settings", "optional": true}}]);
-    let volumes = PodVolumes::new(folder.path().into(), &pod(volumes)).unwrap();
+    let mut volumes = PodVolumes::new(folder.path().into(), places(), &pod(volumes)).unwrap();
     volumes.set_up(&pod(json!([])), &Known(None)).unwrap();
     volumes.refresh(&pod(json!([])), &config_map(3, json!({"a": "one"}))).unwrap();
     assert_eq!(fs::read_to_string(folder.path().join("volumes/v/a")).unwrap(), "one");
@@ -232,7 +241,7 @@ fn sub_paths_are_directories_of_an_empty_dir_or_copies_of_single_files() {
     let folder = tempfile::tempdir().unwrap();
     let declared =
         json!([{"name": "v", "configMap": {"name": "settings"}}, {"name": "scratch", "emptyDir": {}}]);
-    let volumes = PodVolumes::new(folder.path().into(), &pod(declared)).unwrap();
+    let mut volumes = PodVolumes::new(folder.path().into(), places(), &pod(declared)).unwrap();
     volumes.set_up(&pod(json!([])), &config_map(1, json!({"a": "one"}))).unwrap();
     let wanted = [
         mount("v", "/etc/app/config", "a"),
@@ -250,8 +259,9 @@ fn sub_paths_are_directories_of_an_empty_dir_or_copies_of_single_files() {
 #[test]
 fn links_a_guest_made_lead_nowhere() {
     let folder = tempfile::tempdir().unwrap();
-    let volumes =
-        PodVolumes::new(folder.path().join("uid"), &pod(json!([{"name": "s", "emptyDir": {}}]))).unwrap();
+    let mut volumes =
+        PodVolumes::new(folder.path().join("uid"), places(), &pod(json!([{"name": "s", "emptyDir": {}}])))
+            .unwrap();
     volumes.set_up(&pod(json!([])), &Known(None)).unwrap();
     std::os::unix::fs::symlink(folder.path(), folder.path().join("uid/volumes/s/out")).unwrap();
     for sub_path in ["out", "out/made", "..", "/etc"] {

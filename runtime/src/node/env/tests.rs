@@ -17,6 +17,10 @@ impl Sources for Known {
         objects.find(|object| object.kind() == kind_of(source) && object.name() == name).cloned()
     }
 
+    fn volume(&self, _: &str) -> Option<Object> {
+        None
+    }
+
     fn token(&self, _: &TokenSpec) -> Result<Arc<str>, String> {
         Err("variables hold no tokens".to_owned())
     }

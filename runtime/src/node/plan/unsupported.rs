@@ -69,7 +69,6 @@ fn of_pod(spec: &PodSpec) -> Option<&'static str> {
 }
 
 fn of_container(container: &Container) -> Option<&'static str> {
-    let mut mounts = container.volume_mounts.iter().flatten();
     let mut ports = container.ports.iter().flatten();
     let security = container.security_context.as_ref();
     choose([
@@ -80,7 +79,6 @@ fn of_container(container: &Container) -> Option<&'static str> {
         ("securityContext.privileged", security.is_some_and(|security| security.privileged == Some(true))),
         ("startupProbe", container.startup_probe.is_some()),
         ("volumeDevices", is_filled(&container.volume_devices)),
-        ("volumeMounts[].subPathExpr", mounts.any(|mount| mount.sub_path_expr.is_some())),
     ])
 }
 

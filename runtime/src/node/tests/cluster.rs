@@ -188,6 +188,7 @@ fn start(server: &Arc<Server>, engine: &ScriptedEngine, clock: &Clock, folder: &
         pod_cidr: "10.128.0.0/18".into(),
         address: [192, 0, 2, 1].into(),
         capacity: Capacity { cpu_millis: 4000, memory_bytes: 1 << 30, storage_bytes: None, pods: 100 },
+        host_paths: vec![],
         logs: LogConfig::default(),
         clock: clock.clone(),
         cache: Node::cached(Cache::builder()).start(&client, clock, &mut tasks),

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Container as ContainerSpec;
 use tokio::sync::{Mutex, watch};
 use tracing::debug;
 
+use super::mounts::wanted_mounts;
 use super::words::LastWords;
 use super::{Worker, limits};
 use crate::engine::{Container, ContainerConfig, Engine, Exit, Mount, PrepareError, Program, StartError};
@@ -313,8 +314,8 @@ impl Worker {
             services: &self.services(pod),
         };
         let env = environment(pod, spec, &around).map_err(|error| StartFailure::Config(error.to_string()))?;
-        let wanted = spec.volume_mounts.as_deref().unwrap_or_default();
-        let mounts = volumes.mounts(&spec.name, wanted).map_err(mount_failure)?;
+        let wanted = wanted_mounts(spec, &env)?;
+        let mounts = volumes.mounts(&spec.name, &wanted).map_err(mount_failure)?;
         let mounts = mounts.into_iter().map(|mounted| Mount {
             host_path: mounted.host_path,
             guest_path: mounted.guest_path,

@@ -1,15 +1,17 @@
 //! The volumes of a worker's pod: made once what they show is there, and kept up to date.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
-use api::resource::{CONFIG_MAPS, SECRETS};
+use api::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS};
 use api::{Cache, Key, Object};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 use tracing::warn;
 
 use super::Worker;
 use super::tokens::{Answer, Tokens};
-use crate::node::machine::{Event, MountFailure};
+use crate::node::env::expand;
+use crate::node::machine::{Event, MountFailure, StartFailure};
 use crate::volumes::{Allocatable, PodVolumes, Source, Sources, TokenSpec, VolumeError};
 
 /// What the volumes and variables of a pod may show.
@@ -25,8 +27,13 @@ impl Sources for OfPod<'_> {
         let resource = match source {
             Source::ConfigMap => &CONFIG_MAPS,
             Source::Secret => &SECRETS,
+            Source::Claim => &PERSISTENT_VOLUME_CLAIMS,
         };
         self.cache.get(resource, &Key::new(Arc::clone(self.namespace), name))
+    }
+
+    fn volume(&self, name: &str) -> Option<Object> {
+        self.cache.get(&PERSISTENT_VOLUMES, &Key::cluster(name))
     }
 
     fn token(&self, spec: &TokenSpec) -> Result<Arc<str>, String> {
@@ -44,7 +51,8 @@ impl Worker {
     pub(super) fn begin_set_up(&mut self) -> Option<Event> {
         if self.volumes.is_none() {
             let folder = self.node.folder_of_pod(self.object.uid());
-            let volumes = match PodVolumes::new(folder, self.pod()) {
+            let places = Arc::clone(&self.node.places);
+            let volumes = match PodVolumes::new(folder, places, self.pod()) {
                 Ok(volumes) => volumes,
                 Err(error) => return Some(Event::Mounted(Err(failure(&error)))),
             };
@@ -59,8 +67,13 @@ impl Worker {
         Some(self.set_up())
     }
 
-    fn set_up(&self) -> Event {
-        let made = self.with_sources(|volumes, pod, sources| volumes.set_up(pod, sources));
+    fn set_up(&mut self) -> Event {
+        let Some(mut volumes) = self.volumes.take() else {
+            return Event::Mounted(Ok(()));
+        };
+        let key = self.object.key();
+        let made = volumes.set_up(self.pod(), &self.sources(&key));
+        self.volumes = Some(volumes);
         Event::Mounted(made.map_err(|error| failure(&error)))
     }
 
@@ -136,6 +149,59 @@ impl Worker {
     }
 }
 
+/// What a container mounts, with the variables in its paths replaced.
+pub(super) fn wanted_mounts(
+    container: &Container,
+    env: &[(String, String)],
+) -> Result<Vec<VolumeMount>, StartFailure> {
+    let mut mounts = container.volume_mounts.clone().unwrap_or_default();
+    for mount in &mut mounts {
+        let Some(written) = mount.sub_path_expr.as_deref().filter(|written| !written.is_empty()) else {
+            continue;
+        };
+        let missing = Cell::new(None);
+        let sub_path = expand(written, |name| {
+            let value = env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            if value.is_none() {
+                missing.set(Some(name.to_owned()));
+            }
+            value
+        });
+        if let Some(name) = missing.into_inner() {
+            return Err(StartFailure::Config(format!("missing value for {name:?}")));
+        }
+        mount.sub_path = Some(sub_path);
+    }
+    Ok(mounts)
+}
+
 fn failure(error: &VolumeError) -> MountFailure {
     MountFailure { message: error.to_string(), is_final: error.is_final() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn paths_may_hold_variables() {
+        let check = |written: &str, expected: Result<&str, &str>| {
+            let mounts = json!([{"name": "v", "mountPath": "/v", "subPathExpr": written}, {"name": "w", "mountPath": "/w"}]);
+            let container = json!({"name": "c", "volumeMounts": mounts});
+            let container: Container = serde_json::from_value(container).expect("a container");
+            let env = [("POD".to_owned(), "web-0".to_owned())];
+            match (wanted_mounts(&container, &env), expected) {
+                (Ok(mounts), Ok(path)) => {
+                    assert_eq!(mounts[0].sub_path.as_deref(), Some(path));
+                    assert_eq!(mounts[1].sub_path, None);
+                }
+                (Err(StartFailure::Config(why)), Err(words)) => assert_eq!(why, words),
+                (got, _) => panic!("{written}: {got:?}"),
+            }
+        };
+        check("logs/$(POD)", Ok("logs/web-0"));
+        check("$$(POD)", Ok("$(POD)"));
+        check("$(POD)/$(NONE)", Err("missing value for \"NONE\""));
+    }
 }
