@@ -310,7 +310,7 @@ impl PodMachine {
     fn of_attempt(&mut self, index: usize, attempt: Attempt) -> Option<(&mut ContainerMachine, Context)> {
         let context = Context {
             index,
-            pod: format!("{}_{}({})", self.plan.key.name, self.plan.key.namespace, self.plan.uid),
+            pod: self.plan.full_name(),
             is_stopping: self.stop.is_some(),
             grace: self.plan.grace,
         };

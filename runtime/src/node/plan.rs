@@ -80,6 +80,16 @@ pub struct Hooks {
     pub pre_stop: bool,
 }
 
+impl Hooks {
+    fn of(container: &Container) -> Self {
+        let hooks = container.lifecycle.as_ref();
+        Self {
+            post_start: hooks.is_some_and(|hooks| hooks.post_start.is_some()),
+            pre_stop: hooks.is_some_and(|hooks| hooks.pre_stop.is_some()),
+        }
+    }
+}
+
 /// Which probes say something about how far a container is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Probes {
@@ -105,6 +115,11 @@ pub enum PullPolicy {
 const DEFAULT_GRACE_SECONDS: i64 = 30;
 
 impl PodPlan {
+    /// `name_namespace(uid)`, as Kubernetes' messages have it.
+    pub fn full_name(&self) -> String {
+        format!("{}_{}({})", self.key.name, self.key.namespace, self.uid)
+    }
+
     /// Reads a pod's object.
     pub fn of(object: &Object, pod: &Pod) -> Self {
         let spec = pod.spec.as_ref();
@@ -153,6 +168,11 @@ fn container(container: &Container, role: Role, spec: &PodSpec) -> ContainerPlan
         },
         role,
         restarts: Restarts::of(container, role, spec),
+        hooks: Hooks::of(container),
+        probes: Probes {
+            startup: container.startup_probe.is_some(),
+            readiness: container.readiness_probe.is_some(),
+        },
         ..ContainerPlan::default()
     }
 }

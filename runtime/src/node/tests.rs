@@ -5,6 +5,7 @@
 mod cluster;
 mod ephemeral;
 mod order;
+mod probes;
 mod restart;
 mod server;
 mod streams;

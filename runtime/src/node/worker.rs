@@ -4,6 +4,7 @@ mod container;
 mod image;
 mod limits;
 mod mounts;
+mod probing;
 mod report;
 mod tokens;
 mod words;
@@ -31,6 +32,7 @@ use crate::limits::PodLimits;
 use crate::network::{Interface, PodIdentity};
 use crate::volumes::{self, PodVolumes};
 use container::{News, Place, Step};
+use probing::Aside;
 use report::Reporter;
 use tokens::Tokens;
 
@@ -57,6 +59,7 @@ pub(super) struct Worker {
 enum Wake {
     Mail,
     News(usize, News),
+    Aside(usize, Aside),
     Reported(report::Reply),
     Tokens(Vec<tokens::Answer>),
     Time,
@@ -102,12 +105,18 @@ impl Worker {
     async fn work(mut self) {
         self.read_mail();
         while !self.machine.is_finished() {
+            self.attend_probes();
             self.report();
             match self.wake().await {
                 Wake::Mail => self.read_mail(),
                 Wake::News(index, news) => {
                     let event = self.places[index].take_in(index, news);
                     self.tell(event);
+                }
+                Wake::Aside(index, aside) => {
+                    if let Some(event) = self.take_aside(index, aside) {
+                        self.tell(event);
+                    }
                 }
                 Wake::Reported(reply) => {
                     let now = self.now();
@@ -121,7 +130,9 @@ impl Worker {
                     }
                 }
                 Wake::Time => {
-                    self.tell(Event::Woken);
+                    if self.machine.wake_at().is_some_and(|time| time <= self.now()) {
+                        self.tell(Event::Woken);
+                    }
                     self.renew_tokens();
                 }
             }
@@ -133,8 +144,9 @@ impl Worker {
         let clock = self.node.config.clock.clone();
         let renewal = self.tokens.as_ref().filter(|_| self.machine.is_running());
         let renewal = renewal.and_then(|tokens| tokens.wake_at());
+        let probes = self.places.iter().filter_map(|place| place.beside.wake_at());
         let deadlines = [self.machine.wake_at(), self.reporter.wake_at(), renewal];
-        let deadline = deadlines.into_iter().flatten().min();
+        let deadline = deadlines.into_iter().flatten().chain(probes).min();
         let Self { mail, reporter, places, tokens, .. } = self;
         let answers = async {
             match tokens {
@@ -144,7 +156,7 @@ impl Worker {
         };
         tokio::select! { biased;
             Ok(()) = mail.changed() => Wake::Mail,
-            (index, news) = poll_fn(|context| poll_places(places, context)) => Wake::News(index, news),
+            wake = poll_fn(|context| poll_places(places, context)) => wake,
             reply = reporter.answer() => Wake::Reported(reply),
             answers = answers => Wake::Tokens(answers),
             () = clock.sleep_until(deadline.unwrap_or(Timestamp::MAX)), if deadline.is_some() => Wake::Time,
@@ -200,10 +212,7 @@ impl Worker {
                 Some(self.prepare(container, attempt, &image, policy))
             }
             Action::Start { container, attempt, run } => self.start(container, attempt, run),
-            Action::Hook { container, attempt, hook } => {
-                let why = "hooks are not supported yet".to_owned();
-                Some(Event::Hooked(container, attempt, hook, Err(why)))
-            }
+            Action::Hook { container, attempt, hook } => self.begin_hook(container, attempt, hook),
             Action::Abandon(container) => {
                 self.places[container].abandon();
                 None
@@ -323,10 +332,13 @@ impl Worker {
 }
 
 /// The first news of any container, those of the first container first.
-fn poll_places(places: &mut [Place], context: &mut Context<'_>) -> Poll<(usize, News)> {
+fn poll_places(places: &mut [Place], context: &mut Context<'_>) -> Poll<Wake> {
     for (index, place) in places.iter_mut().enumerate() {
         if let Poll::Ready(news) = place.poll(context) {
-            return Poll::Ready((index, news));
+            return Poll::Ready(Wake::News(index, news));
+        }
+        if let Poll::Ready(aside) = place.beside.poll(context) {
+            return Poll::Ready(Wake::Aside(index, aside));
         }
     }
     Poll::Pending

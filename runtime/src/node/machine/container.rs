@@ -162,7 +162,8 @@ impl ContainerMachine {
         self.has_passed
     }
 
-    pub(super) fn attempt(&self) -> Attempt {
+    /// Which attempt to run it this is.
+    pub fn attempt(&self) -> Attempt {
         self.attempt
     }
 

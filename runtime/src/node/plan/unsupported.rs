@@ -72,12 +72,8 @@ fn of_container(container: &Container) -> Option<&'static str> {
     let mut ports = container.ports.iter().flatten();
     let security = container.security_context.as_ref();
     choose([
-        ("lifecycle", container.lifecycle.is_some()),
-        ("livenessProbe", container.liveness_probe.is_some()),
         ("ports[].hostPort", ports.any(|port| port.host_port.is_some_and(|port| port != 0))),
-        ("readinessProbe", container.readiness_probe.is_some()),
         ("securityContext.privileged", security.is_some_and(|security| security.privileged == Some(true))),
-        ("startupProbe", container.startup_probe.is_some()),
         ("volumeDevices", is_filled(&container.volume_devices)),
     ])
 }
@@ -131,8 +127,8 @@ mod tests {
             Some("spec.initContainers[1].volumeDevices: not supported yet"),
         );
         check(
-            json!({"containers": [{"name": "a"}, {"name": "b", "livenessProbe": {}}]}),
-            Some("spec.containers[1].livenessProbe: not supported yet"),
+            json!({"containers": [{"name": "a"}, {"name": "b", "volumeDevices": [{"name": "d", "devicePath": "/d"}]}]}),
+            Some("spec.containers[1].volumeDevices: not supported yet"),
         );
         check(
             json!({"containers": [{"name": "a", "ports": [{"containerPort": 80, "hostPort": 80}]}]}),

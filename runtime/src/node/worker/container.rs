@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, watch};
 use tracing::debug;
 
 use super::mounts::wanted_mounts;
+use super::probing::Beside;
 use super::words::LastWords;
 use super::{Worker, limits};
 use crate::engine::{Container, ContainerConfig, Engine, Exit, Mount, PrepareError, Program, StartError};
@@ -37,6 +38,7 @@ pub(super) struct Place {
     doing: Option<BoxFuture<'static, News>>,
     program: Option<Prepared>,
     orders: watch::Sender<Step>,
+    pub(super) beside: Beside,
     /// What it uses is counted as long as it lives.
     counted: Option<Counted>,
     /// How it is reached once it runs.
@@ -137,9 +139,11 @@ impl Place {
         self.program = None;
         self.counted = None;
         self.reached = None;
+        self.beside.end();
     }
 
-    pub(super) fn order(&self, step: Step) {
+    pub(super) fn order(&mut self, step: Step) {
+        self.beside.hush();
         self.orders.send_modify(|known| *known = step.max(*known));
     }
 
@@ -152,6 +156,7 @@ impl Place {
         if matches!(news, News::Started(Err(_)) | News::Exited(_)) {
             self.counted = None;
             self.reached = None;
+            self.beside.end();
         }
         Poll::Ready(news)
     }
@@ -258,8 +263,9 @@ impl Worker {
         match prepared.program.start(config) {
             Ok(container) => {
                 self.places[index].counted = Some(self.node.usage.count(self.object.key(), spender, run > 0));
-                let reachable =
-                    Reachable { commands: container.commands(), log: log.file.clone(), stdin, tty };
+                let commands = container.commands();
+                self.places[index].beside.commands.clone_from(&commands);
+                let reachable = Reachable { commands, log: log.file.clone(), stdin, tty };
                 let (presence, uid) = (self.node.presence.clone(), self.object.uid().to_owned());
                 let show = move || presence.show(&uid, &name, reachable);
                 self.places[index].reached = Some(Reached::Soon(Box::new(show)));
@@ -285,7 +291,7 @@ impl Worker {
     }
 
     /// What the pod's object says of a container.
-    fn spec_of(&self, index: usize) -> Option<Cow<'_, ContainerSpec>> {
+    pub(super) fn spec_of(&self, index: usize) -> Option<Cow<'_, ContainerSpec>> {
         let spec = self.pod().spec.as_ref()?;
         let first = spec.init_containers.iter().flatten().map(Cow::Borrowed);
         let own = spec.containers.iter().map(Cow::Borrowed);
