@@ -4,6 +4,7 @@
 
 mod bench;
 mod commands;
+mod escape;
 mod fuel;
 mod hostile;
 mod http;
