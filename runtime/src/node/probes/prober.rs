@@ -66,6 +66,8 @@ struct Asking {
     plan: Arc<Probe>,
     /// What it says of the container.
     holds: bool,
+    /// Whether it asks before it has to: then a failure does not count.
+    is_early: bool,
     last: Option<bool>,
     /// How often in a row the last answer came.
     run: u32,
@@ -93,7 +95,12 @@ impl Prober {
             readiness: held(&probes.readiness, false),
         };
         match &mut prober.startup {
-            Some(startup) => startup.wait_until(since, now, Duration::ZERO),
+            // Asked at once, so that what starts soon need not wait; but who fails has as long as the spec says:
+            // `failureThreshold` times `periodSeconds`.
+            Some(startup) => {
+                startup.is_early = true;
+                startup.wait_until(since, now, Duration::ZERO);
+            }
             None => prober.open(now),
         }
         prober
@@ -150,6 +157,8 @@ impl Prober {
             return None;
         };
         asking.stage = Stage::Waiting(next(time, asking.plan.period, now));
+        let is_early = std::mem::take(&mut asking.is_early);
+        let success = success.filter(|success| *success || !is_early);
         let success = success.filter(|success| asking.counts(*success))?;
         let turned = std::mem::replace(&mut asking.holds, success) != success;
         match (kind, success) {
@@ -205,7 +214,7 @@ impl Prober {
 
 impl Asking {
     fn held(plan: Arc<Probe>, holds: bool) -> Self {
-        Self { plan, holds, last: None, run: 0, stage: Stage::Held }
+        Self { plan, holds, is_early: false, last: None, run: 0, stage: Stage::Held }
     }
 
     fn wait_until(&mut self, since: Timestamp, now: Timestamp, share: Duration) {

@@ -55,7 +55,7 @@ async fn a_pod_is_ready_as_long_as_its_probe_succeeds() {
     let probe = json!({"readinessProbe": get(8080, json!({"failureThreshold": 1}))});
     let trial = with_container("serve 8080; fail 8080 from 5s for 4s", probe, json!({})).await;
     assert_eq!(state(&trial), (true, true, 0), "it is asked at once");
-    assert_eq!(trial.writes("web"), 2, "running, then ready");
+    assert_eq!(trial.writes("web"), 1, "the first answer is waited for");
     after(&trial, 5, (true, true, 0)).await;
     after(&trial, 1, (true, false, 0)).await;
     let conditions = trial.status("web")["conditions"].clone();
@@ -114,7 +114,8 @@ async fn the_others_wait_for_the_startup_probe() {
     let failed = "Unhealthy: Startup probe failed: HTTP probe failed with statuscode: 503";
     check_told(&trial, &[failed]);
     let trial = with_container("serve 8080; fail 8080 from 0s for 1h", probes, json!({})).await;
-    after(&trial, 5, (false, false, 1)).await;
+    after(&trial, 5, (false, false, 0)).await;
+    after(&trial, 2, (false, false, 1)).await;
     check_told(&trial, &[failed, "Killing: Container main failed startup probe, will be restarted"]);
 }
 

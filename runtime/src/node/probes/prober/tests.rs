@@ -103,7 +103,15 @@ fn others_wait_until_the_startup_probe_succeeds() {
     });
     let answers = [(Startup, "--+"), (Readiness, "-+"), (Liveness, "+")];
     check(parts.clone(), &answers, "0s- 3s- 6s+started 6r- 8l+ 16r+ready");
-    check(parts, &[(Startup, "----")], "0s- 3s- 6s- 9s-failed end");
+    check(parts, &[(Startup, "-----")], "0s- 3s- 6s- 9s- 12s-failed end");
+}
+
+#[test]
+fn a_container_has_as_long_to_start_as_its_spec_says() {
+    let parts =
+        json!({"startupProbe": {"periodSeconds": 20, "failureThreshold": 1, "initialDelaySeconds": 5}});
+    check(parts.clone(), &[(Startup, "+")], "5s+started end");
+    check(parts, &[(Startup, "--")], "5s- 25s-failed end");
 }
 
 #[test]
