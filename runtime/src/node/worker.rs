@@ -311,7 +311,9 @@ impl Worker {
             return;
         };
         let now = self.now();
-        let write = self.reporter.next(&self.machine, pod, host_address, now);
+        let is_settled =
+            self.machine.is_settled() && !self.places.iter().any(|place| place.beside.is_asking_first());
+        let write = self.reporter.next(&self.machine, is_settled, pod, host_address, now);
         if let Some(write) = write {
             let client = self.node.config.client.clone();
             self.reporter.begin(write, client, self.object.key(), self.object.uid().to_owned());

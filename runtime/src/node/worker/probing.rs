@@ -39,6 +39,7 @@ struct Probing {
     prober: Prober,
     target: Target,
     asking: Vec<(ProbeKind, BoxFuture<'static, Answer>)>,
+    has_answered: bool,
 }
 
 /// What came of a question, and how long that took.
@@ -69,6 +70,11 @@ impl Beside {
         }
     }
 
+    /// Whether the first answers are about to come: most containers are ready at once.
+    pub(super) fn is_asking_first(&self) -> bool {
+        self.probing.as_ref().is_some_and(|probing| !probing.has_answered && !probing.asking.is_empty())
+    }
+
     /// When the next probe asks.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         self.probing.as_ref()?.prober.wake_at()
@@ -91,6 +97,7 @@ impl Beside {
             let kind = *kind;
             if let Poll::Ready(Answer { outcome, took }) = asking.as_mut().poll(context) {
                 drop(probing.asking.swap_remove(place));
+                probing.has_answered = true;
                 if let (Some(counted), Some(success)) = (&self.counted, outcome.success()) {
                     counted.answered(kind, success, took);
                 }
@@ -151,7 +158,8 @@ impl Worker {
         };
         let prober = Prober::begin(&probes, seed(self.object.uid(), container.name()), running.since, now);
         let attempt = container.attempt();
-        beside.probing = Some(Box::new(Probing { attempt, prober, target, asking: Vec::new() }));
+        beside.probing =
+            Some(Box::new(Probing { attempt, prober, target, asking: Vec::new(), has_answered: false }));
         if beside.counted.is_none() {
             let (pod, uid) = (self.object.key(), self.object.uid());
             beside.counted = Some(self.node.probed.count(pod, uid, container.name()));

@@ -78,10 +78,11 @@ impl Reporter {
         self.patience.into_iter().chain(self.retry).min().filter(|_| waiting)
     }
 
-    /// What to write now.
+    /// What to write now; of what is not settled, nothing until patience ends.
     pub(super) fn next(
         &mut self,
         machine: &PodMachine,
+        is_settled: bool,
         pod: &Pod,
         host_address: IpAddr,
         now: Timestamp,
@@ -91,7 +92,7 @@ impl Reporter {
         }
         self.retry = None;
         if self.is_stale {
-            if !machine.is_settled() && now < *self.patience.get_or_insert_with(|| add(now, PATIENCE)) {
+            if !is_settled && now < *self.patience.get_or_insert_with(|| add(now, PATIENCE)) {
                 return None;
             }
             self.patience = None;
