@@ -10,6 +10,7 @@ use api::Clock;
 use runtime::engine::Engine;
 use runtime::engine::wasm::{EngineConfig, WasmEngine};
 use runtime::images::{ImageStore, Reference};
+use runtime::limits::cpu::Currency;
 use tests::{figures, require};
 
 const HELLO: &[u8] = include_bytes!("../../examples/hello/hello.wasm");
@@ -37,7 +38,7 @@ async fn measure(name: &str, guest: &[u8]) -> Result<()> {
     for _ in 0..=ROUNDS {
         let engine = engine(folder.path())?;
         let begin = Instant::now();
-        engine.prepare(&image).await?;
+        engine.prepare(&image, Currency::Time).await?;
         times.push(begin.elapsed());
     }
     let size = format!("{name}, {:.1} MB", guest.len() as f64 / 1e6);

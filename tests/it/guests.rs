@@ -38,6 +38,18 @@ async fn the_c_program_built_from_source_behaves_the_same() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_go_program_prepares_what_a_rust_program_serves() -> Result<()> {
+    let Some(guest) = require::guest("render") else { return Ok(()) };
+    let manifest = include_str!("../../examples/render/render.yaml");
+    let cluster = cluster(manifest, &[("render", &guest), ("hello", crate::HELLO)]).await?;
+    cluster.wait_for_endpoints("render").await?;
+    let answer = cluster.get("render", 80).await?;
+    assert!(answer.contains("hello from render (greeting: WELCOME from default)"), "{answer}");
+    cluster.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_python_program_answers_requests() -> Result<()> {
     let Some(guest) = require::guest("stats") else { return Ok(()) };
     let cluster = cluster(include_str!("../../examples/stats/stats.yaml"), &[("stats", &guest)]).await?;
