@@ -21,7 +21,7 @@ use apiserver::{Apiserver, Registry, Storage};
 use controllers::{Controllers, Settings};
 use runtime::engine::Engine;
 use runtime::engine::wasm::{EngineConfig, WasmEngine};
-use runtime::images::ImageStore;
+use runtime::images::{ImageStore, Puller, RegistryConfig};
 use runtime::logs::LogConfig;
 
 use runtime::network::{ApiServer, Network, NetworkConfig, Proxy};
@@ -86,7 +86,7 @@ impl ClusterConfig {
             clock,
             seed: RandomState::new().hash_one(std::process::id()),
             engine: Arc::new(WasmEngine::new(engine)?),
-            images: Arc::new(images),
+            images: Arc::new(Puller::new(images, RegistryConfig::default(), Clock::real())?),
             capacity: Capacity::of_this_machine((max_instances / INSTANCES_PER_POD).max(1)),
             logs: LogConfig::default(),
             storage: Storage::Memory,
@@ -94,6 +94,14 @@ impl ClusterConfig {
             host_paths: vec![],
             access: None,
         })
+    }
+}
+
+impl ClusterConfig {
+    /// The same with images that `registries` tells how to get.
+    pub fn pulling(mut self, images: &ImageStore, registries: RegistryConfig) -> Result<Self> {
+        self.images = Arc::new(Puller::new(images.clone(), registries, self.clock.clone())?);
+        Ok(self)
     }
 }
 

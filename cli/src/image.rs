@@ -1,10 +1,16 @@
-//! `peapod image`: brings WebAssembly files into the image store and shows what is there.
+//! `peapod image`: brings WebAssembly into the image store, shows what is there, and removes it.
+
+mod pull;
+mod remove;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use runtime::images::{Image, ImageStore, Reference};
-use serde_json::json;
+use serde_json::{Value, json};
+
+pub use pull::pull;
+pub use remove::{prune, remove};
 
 use crate::data_dir;
 use crate::terminal::Terminal;
@@ -43,23 +49,45 @@ pub fn list(folder: &Path, output: Output, terminal: &Terminal) -> Result<()> {
     match output {
         Output::Json => terminal.line(&as_json(&images)?),
         Output::Table if images.is_empty() => {
-            terminal.line("no images; import one with: peapod image import FILE.wasm --as NAME");
+            terminal.line(
+                "no images; bring one with: peapod image import FILE.wasm --as NAME, or: peapod image pull NAME",
+            );
         }
         Output::Table => as_table(&images).iter().for_each(|line| terminal.line(line)),
     }
     Ok(())
 }
 
-fn as_json(images: &[Image]) -> Result<String> {
-    let row = |image: &Image| {
-        json!({
-            "reference": image.reference.to_string(),
-            "digest": image.digest,
-            "sizeBytes": image.size_bytes,
-            "kind": image.kind,
-        })
+/// Prints all that is known of an image, as JSON.
+pub fn inspect(folder: &Path, name: &str, terminal: &Terminal) -> Result<()> {
+    let store = ImageStore::open(folder)?;
+    let Some(image) = store.find(&remove::known(&store, name)?) else {
+        bail!("no image {name:?}; peapod image list shows those there are");
     };
+    let mut shown = row(&image);
+    shown["path"] = image.path.display().to_string().into();
+    shown["config"] = json!({
+        "entrypoint": image.config.entrypoint,
+        "cmd": image.config.command,
+        "env": image.config.env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
+        "workingDir": image.config.working_dir,
+        "exposedPorts": image.config.ports,
+    });
+    terminal.line(&serde_json::to_string_pretty(&shown)?);
+    Ok(())
+}
+
+fn as_json(images: &[Image]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&images.iter().map(row).collect::<Vec<_>>())?)
+}
+
+fn row(image: &Image) -> Value {
+    json!({
+        "reference": image.reference.to_string(),
+        "digest": image.digest,
+        "sizeBytes": image.size_bytes,
+        "kind": image.kind,
+    })
 }
 
 fn as_table(images: &[Image]) -> Vec<String> {
@@ -99,5 +127,19 @@ mod tests {
         assert!(table[1].starts_with("localhost/app:v1  sha256:"), "{}", table[1]);
         assert!(table[1].ends_with("  8 B  module"), "{}", table[1]);
         assert!(as_json(&images).expect("JSON").contains("\"sizeBytes\": 8"));
+    }
+
+    #[test]
+    fn an_image_is_removed_by_the_name_it_was_imported_as() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = ImageStore::open(folder.path()).expect("a store");
+        let local = Reference::local("app").expect("a name");
+        store.import_bytes(b"\0asm\x01\0\0\0", &local).expect("imported");
+        let terminal = Terminal::plain(Box::new(std::io::sink()));
+        inspect(folder.path(), "app", &terminal).expect("shown");
+        remove(folder.path(), &["app".to_owned()], &terminal).expect("removed");
+        assert_eq!(store.list(), []);
+        let refused = remove(folder.path(), &["app".to_owned()], &terminal).expect_err("a refusal");
+        assert_eq!(refused.to_string(), "no image \"app\"; peapod image list shows those there are");
     }
 }

@@ -6,6 +6,7 @@ pub mod data_dir;
 pub mod https;
 pub mod image;
 pub mod kubeconfig;
+pub mod registries;
 pub mod run;
 pub mod serve;
 mod signals;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use cli::image;
+use cli::registries::Registries;
 use cli::run::{self, RunOptions, Until};
 use cli::serve::{self, AuthorizationMode, ServeOptions};
 use cli::span;
@@ -46,6 +47,8 @@ enum Command {
         #[arg(long, short, default_value = "default")]
         namespace: String,
         #[command(flatten)]
+        registries: Registries,
+        #[command(flatten)]
         store: ImageDir,
     },
     /// Serves a cluster that stays, for kubectl and every other client of Kubernetes
@@ -67,6 +70,8 @@ enum Command {
         /// Lets pods mount what is below this directory of the machine, by hostPath or local volumes; may be given again
         #[arg(long = "allow-host-path", value_name = "DIR")]
         host_paths: Vec<PathBuf>,
+        #[command(flatten)]
+        registries: Registries,
         /// The kubeconfig that learns of the cluster [default: the user's own]
         #[arg(long, value_name = "PATH")]
         kubeconfig: Option<PathBuf>,
@@ -91,7 +96,7 @@ enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Imports and lists the images that pods can run
+    /// Brings, shows and removes the images that pods can run
     Image {
         #[command(subcommand)]
         command: ImageCommand,
@@ -110,7 +115,29 @@ enum ImageCommand {
         #[arg(long = "as", value_name = "NAME[:TAG]")]
         name: String,
     },
+    /// Pulls an image from its registry; pods do so by themselves
+    Pull {
+        /// The image: REGISTRY/NAME:TAG or REGISTRY/NAME@DIGEST
+        name: String,
+        #[command(flatten)]
+        registries: Registries,
+    },
+    /// Shows all that is known of an image, as JSON
+    Inspect {
+        /// The image
+        name: String,
+    },
+    /// Removes images
+    #[command(alias = "remove")]
+    Rm {
+        /// The images
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Removes all pulled images that no container of a running peapod has; imported ones stay
+    Prune,
     /// Lists the images
+    #[command(alias = "ls")]
     List {
         /// How to print them
         #[arg(long, short, value_enum, default_value = "table")]
@@ -173,9 +200,10 @@ fn log(arguments: &Arguments) {
 
 fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run { paths, until, timeout, watch, namespace, store } => {
+        Command::Run { paths, until, timeout, watch, namespace, registries, store } => {
             let image_dir = image::folder(store.image_dir)?;
-            run::run(RunOptions { paths, until, timeout, watch, namespace, image_dir }, terminal)
+            let registries = registries.config()?;
+            run::run(RunOptions { paths, until, timeout, watch, namespace, image_dir, registries }, terminal)
         }
         Command::Serve {
             listen,
@@ -184,6 +212,7 @@ fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> 
             ephemeral,
             image_dir,
             host_paths,
+            registries,
             kubeconfig,
             context,
             authorization_mode: authorization,
@@ -196,6 +225,7 @@ fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> 
                 ephemeral,
                 image_dir,
                 host_paths,
+                registries: registries.config()?,
                 kubeconfig,
                 context,
                 authorization,
@@ -214,6 +244,12 @@ fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> 
             let folder = image::folder(store.image_dir)?;
             match command {
                 ImageCommand::Import { file, name } => image::import(&folder, &file, &name, terminal)?,
+                ImageCommand::Pull { name, registries } => {
+                    image::pull(&folder, &name, registries.config()?, terminal)?;
+                }
+                ImageCommand::Inspect { name } => image::inspect(&folder, &name, terminal)?,
+                ImageCommand::Rm { names } => image::remove(&folder, &names, terminal)?,
+                ImageCommand::Prune => image::prune(&folder, terminal)?,
                 ImageCommand::List { output } => image::list(&folder, output, terminal)?,
             }
             Ok(ExitCode::SUCCESS)

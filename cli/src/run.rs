@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use runtime::images::RegistryConfig;
 
 pub use session::{Ending, Session};
 
@@ -39,6 +40,8 @@ pub struct RunOptions {
     pub namespace: String,
     /// Where images and their compiled code are kept.
     pub image_dir: PathBuf,
+    /// Where other images come from.
+    pub registries: RegistryConfig,
 }
 
 /// When a run stops by itself.

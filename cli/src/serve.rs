@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use api::Clock;
 use apiserver::auth::authority::{Authority, ServerNames};
 use apiserver::auth::{AlwaysAllow, Authorizer, Standard};
-use runtime::images::ImageStore;
+use runtime::images::{ImageStore, RegistryConfig};
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -44,6 +44,8 @@ pub struct ServeOptions {
     pub image_dir: Option<PathBuf>,
     /// The directories of this machine below which pods may mount.
     pub host_paths: Vec<PathBuf>,
+    /// Where images come from.
+    pub registries: RegistryConfig,
     /// The kubeconfig that learns of the cluster; the user's own if not given.
     pub kubeconfig: Option<PathBuf>,
     /// The name of its context.
@@ -92,7 +94,8 @@ async fn run(options: ServeOptions, terminal: &Terminal) -> Result<ExitCode> {
     let authority = Arc::new(authority(&home, &options, address.ip(), &clock)?);
 
     let images = ImageStore::open(home.images())?;
-    let mut config = ClusterConfig::ephemeral(images, home.images())?;
+    let config = ClusterConfig::ephemeral(images.clone(), home.images())?;
+    let mut config = config.pulling(&images, options.registries.clone())?;
     config.storage = home.storage();
     config.folder = home.node();
     config.host_paths = allowed(&options.host_paths)?;

@@ -33,6 +33,11 @@ impl Terminal {
         Self { is_coloured: false, repaints: false, screen: Arc::new(Mutex::new(screen)) }
     }
 
+    /// Whether the status line is repainted; elsewhere each is a line of its own.
+    pub fn repaints(&self) -> bool {
+        self.repaints
+    }
+
     /// Prints a line above the status line.
     pub fn line(&self, text: &str) {
         let screen = &mut *self.screen();

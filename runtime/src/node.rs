@@ -140,6 +140,7 @@ impl Node {
         let sampled = Arc::clone(&shared);
         tasks.spawn(async move { sampled.usage.keep_sampling(&sampled.config.clock).await });
         tasks.spawn(storage::keep_clean(Arc::clone(&shared)));
+        tasks.spawn(images::keep_collecting(Arc::clone(&shared)));
         tasks.spawn(Agent::new(Arc::clone(&shared)).run());
         Self(shared)
     }

@@ -40,6 +40,7 @@ impl Running {
             timeout: Duration::from_secs(60),
             watch: true,
             namespace: "default".to_owned(),
+            registries: Default::default(),
             image_dir: folder.path().join("images"),
         };
         let transcript = Transcript::default();

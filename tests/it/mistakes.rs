@@ -19,6 +19,7 @@ async fn run(manifest: &str) -> Result<String> {
         timeout: Duration::from_secs(60),
         watch: false,
         namespace: "default".to_owned(),
+        registries: Default::default(),
         image_dir: folder.path().join("images"),
     };
     let transcript = Transcript::default();

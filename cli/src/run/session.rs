@@ -58,7 +58,9 @@ impl Session {
         let started = clock.now();
         let images = ImageStore::open(&options.image_dir)?;
         let found = sources::read(&options.paths)?;
-        let cluster = Cluster::start(ClusterConfig::ephemeral(images.clone(), &options.image_dir)?).await?;
+        let config = ClusterConfig::ephemeral(images.clone(), &options.image_dir)?;
+        let config = config.pulling(&images, options.registries.clone())?;
+        let cluster = Cluster::start(config).await?;
         let applied = Applied::default();
         let mut session = Self {
             options,

@@ -52,11 +52,13 @@ impl Compiler for InProcess {
 
 /// Compiles an image on this thread.
 pub fn compile(engine: &Engine, image: &Image) -> Result<Vec<u8>, PrepareError> {
+    image.check().map_err(|message| PrepareError { message })?;
     let bytes = fs::read(&image.path)
         .map_err(|error| failed("read the content of", image, &wasmtime::Error::new(error)))?;
     let compiled = match image.kind {
         ImageKind::Module => engine.precompile_module(&bytes),
         ImageKind::Component => engine.precompile_component(&bytes),
+        ImageKind::Files => Err(no_program()),
     };
     compiled.map_err(|error| failed("compile", image, &error))
 }
@@ -96,7 +98,7 @@ impl CodeCache {
 
     /// The code of `image`, from the cache or compiled now.
     pub(super) async fn load(&self, image: &Image) -> Result<Code, PrepareError> {
-        let name = hex(&Sha256::digest(format!("{} {}", image.digest, self.compatibility)));
+        let name = hex(&Sha256::digest(format!("{} {}", image.code, self.compatibility)));
         let (vault, engine, kind) = (self.vault.clone(), self.engine.clone(), image.kind);
         let found = {
             let name = name.clone();
@@ -129,6 +131,7 @@ fn stored(vault: &Vault, name: &str, engine: &Engine, kind: ImageKind) -> Option
         match kind {
             ImageKind::Module => Module::deserialize_file(engine, &path).map(Code::Module),
             ImageKind::Component => Component::deserialize_file(engine, &path).map(Code::Component),
+            ImageKind::Files => Err(no_program()),
         }
     };
     // SAFETY: the same content; for file systems from which no code may be mapped.
@@ -144,6 +147,7 @@ unsafe fn load(engine: &Engine, kind: ImageKind, compiled: &[u8]) -> wasmtime::R
         Ok(match kind {
             ImageKind::Module => Code::Module(Module::deserialize(engine, compiled)?),
             ImageKind::Component => Code::Component(Component::deserialize(engine, compiled)?),
+            ImageKind::Files => return Err(no_program()),
         })
     }
 }
@@ -165,6 +169,11 @@ async fn off_thread<T: Send + 'static>(inline: bool, work: impl FnOnce() -> T + 
 
 fn failed(what: &str, image: &Image, error: &wasmtime::Error) -> PrepareError {
     PrepareError { message: format!("{what} image `{}`: {error:#}", image.reference) }
+}
+
+/// Of an image with a root file system, a program is chosen before it is compiled.
+fn no_program() -> wasmtime::Error {
+    wasmtime::Error::msg("none of its files was chosen as the program")
 }
 
 fn compatibility(engine: &Engine) -> String {

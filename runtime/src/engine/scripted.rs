@@ -32,7 +32,7 @@ use futures::future::BoxFuture;
 pub use script::{Script, ScriptError};
 
 use super::{Container, ContainerConfig, Engine, PrepareError, Program, StartError};
-use crate::images::{Image, ImageKind, Reference};
+use crate::images::{Image, ImageConfig, ImageKind, Reference};
 use crate::limits::cpu::Currency;
 use play::Player;
 use script::Outcome;
@@ -107,7 +107,13 @@ impl ScriptedEngine {
             path: PathBuf::new(),
             size_bytes: 0,
             kind: ImageKind::Module,
-            entrypoint: vec![reference.short_name().to_owned()],
+            code: String::new(),
+            function: None,
+            root: None,
+            config: ImageConfig {
+                entrypoint: vec![reference.short_name().to_owned()],
+                ..ImageConfig::default()
+            },
         })
     }
 

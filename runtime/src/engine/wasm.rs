@@ -84,7 +84,7 @@ struct Programs {
     components: Linker<Guest>,
     modules: wasmtime::Linker<ModuleGuest>,
     shared: Arc<Shared>,
-    /// By digest. The lock of an entry is held while its image is compiled, so that all who want it wait for one.
+    /// By what names their code. The lock of an entry is held while its image is compiled, so that all who want it wait for one.
     programs: Mutex<BTreeMap<String, Arc<Slot>>>,
     /// Those prepared last, the newest first.
     recent: Mutex<VecDeque<Arc<Kind>>>,
@@ -206,7 +206,15 @@ impl Programs {
     }
 
     async fn program(&self, image: &Image) -> Result<Arc<WasmProgram>, PrepareError> {
-        let slot = self.slot(&image.digest);
+        if let Some(function) = image.function.as_deref().filter(|function| *function != "_start") {
+            return Err(PrepareError {
+                message: format!(
+                    "image `{}` cannot run here: calling `{function}` instead of `_start` is not supported yet",
+                    image.reference
+                ),
+            });
+        }
+        let slot = self.slot(&image.code);
         let mut known = slot.lock().await;
         let program = |kind| Arc::new(WasmProgram { kind, shared: Arc::clone(&self.shared) });
         if let Some(kind) = known.upgrade() {

@@ -9,6 +9,8 @@ const DEFAULT_HOST: &str = "docker.io";
 const DEFAULT_FOLDER: &str = "library";
 /// Where images lie that were imported from a file: never asked over the network.
 const LOCAL_HOST: &str = "localhost";
+/// Where images lie that Peapod brings with it: never asked either.
+const OWN_HOST: &str = "peapod.dev";
 const DEFAULT_TAG: &str = "latest";
 /// As registries allow.
 const LONGEST_NAME: usize = 255;
@@ -38,14 +40,19 @@ impl Reference {
         format!("{LOCAL_HOST}/{name}").parse()
     }
 
-    /// Whether it can only be in the store: its host is `localhost`.
+    /// Whether it can only be in the store: it was imported there, or came with Peapod.
     pub fn is_local(&self) -> bool {
-        self.host == LOCAL_HOST
+        self.host == LOCAL_HOST || self.host == OWN_HOST
     }
 
     /// The registry, with its port if it has one.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The repository within its registry.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Host and path, without tag and digest.
@@ -233,6 +240,7 @@ mod tests {
         }
         let reference: Reference = "localhost:5000/team/hello".parse().expect("a name");
         assert!(!reference.is_local());
+        assert!("peapod.dev/toolbox".parse::<Reference>().expect("a name").is_local());
         assert_eq!(reference.short_name(), "hello");
     }
 }

@@ -1,41 +1,35 @@
-//! Images on disk: a file per content, named by its digest, and a small file per name. All are put in place by renaming,
-//! so several processes may use one store. Nothing is remembered: each look sees what any of them imported.
+//! Images on disk, for several processes at once. Nothing is remembered: each look sees what any of them brought.
+//!
+//! ```text
+//! sha256/HASH      contents, by their hash: programs, manifests, layers; shared by all images that have them
+//! roots/HASH/      root file systems, by the layers they were unpacked from
+//! names/HASH       a small file for each name, with what it names
+//! processes/ID/    of each process that runs, see `claim`
+//! lock             held shared by who puts in place what no name refers to yet, alone by who removes what none does
+//! ```
+//!
+//! Everything is put in place by one rename, whole or not at all, and belongs to this user alone.
 
-use std::fs::{self, File};
+mod claim;
+mod sweep;
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use tempfile::{NamedTempFile, TempDir};
 
-use super::Reference;
-
-/// An image in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// What it is called.
-    pub reference: Reference,
-    /// `sha256:` and the hash of its content.
-    pub digest: String,
-    /// The file with its content.
-    pub path: PathBuf,
-    /// How large that file is.
-    pub size_bytes: u64,
-    /// What the content is.
-    pub kind: ImageKind,
-    /// The arguments it starts with where a pod gives no `command`: the program's name.
-    pub entrypoint: Vec<String>,
-}
-
-/// What a WebAssembly file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ImageKind {
-    /// A core module.
-    Module,
-    /// A component.
-    Component,
-}
+use super::digest::Digest;
+use super::image::kind_of;
+use super::{Image, ImageConfig, ImageKind, Reference};
+use claim::Claim;
+pub use claim::Pin;
+pub use sweep::{Removal, Swept};
 
 /// The file cannot be taken into the store.
 #[derive(Debug, thiserror::Error)]
@@ -70,29 +64,56 @@ pub enum ImportError {
     },
 }
 
-/// The store of images: a folder.
+/// The store of images: a folder. A clone is a reference.
 #[derive(Clone, Debug)]
 pub struct ImageStore {
     folder: PathBuf,
+    claim: Arc<OnceLock<Arc<Claim>>>,
 }
 
 /// The file of one name.
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    reference: String,
-    digest: String,
-    size_bytes: u64,
-    kind: ImageKind,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) reference: String,
+    pub(super) digest: String,
+    pub(super) size_bytes: u64,
+    pub(super) kind: ImageKind,
+    /// The content that is the program, if it is not what the digest names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) program: Option<Digest>,
+    /// The root file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) root: Option<String>,
+    #[serde(default)]
+    pub(super) config: ImageConfig,
+    /// All contents it consists of.
+    #[serde(default)]
+    pub(super) contents: Vec<Digest>,
 }
 
+/// Held while contents are put in place that no name refers to yet: nobody removes them meanwhile.
+#[derive(Debug)]
+pub(super) struct Writing {
+    _lock: File,
+}
+
+const PARTS: [&str; 4] = ["sha256", "roots", "names", "processes"];
+
 impl ImageStore {
-    /// Opens the store in `folder`, making it if need be.
+    /// Opens the store in `folder`, making it if need be, and removes what processes left in the middle that have ended.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, ImportError> {
-        let store = Self { folder: folder.into() };
-        for part in [store.contents(), store.names()] {
-            fs::create_dir_all(part).map_err(|source| store.unwritable(source))?;
+        let store = Self { folder: folder.into(), claim: Arc::default() };
+        for part in PARTS {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(store.folder.join(part));
+            made.map_err(|source| store.unwritable(source))?;
         }
+        store.tidy_up().map_err(|source| store.unwritable(source))?;
         Ok(store)
+    }
+
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Takes a file into the store and calls it `reference`, which may have named another until now.
@@ -110,35 +131,52 @@ impl ImageStore {
 
     fn import(&self, bytes: &[u8], reference: &Reference, file: &str) -> Result<Image, ImportError> {
         let kind = kind_of(bytes).map_err(|found| ImportError::NotWasm { file: file.to_owned(), found })?;
-        let hash = hex(&Sha256::digest(bytes));
+        let digest = Digest::of(bytes);
         let entry = Entry {
             reference: reference.to_string(),
-            digest: format!("sha256:{hash}"),
+            digest: digest.to_string(),
             size_bytes: bytes.len() as u64,
             kind,
+            program: None,
+            root: None,
+            config: ImageConfig::default(),
+            contents: vec![digest.clone()],
         };
-        let content = self.contents().join(&hash);
-        if !content.exists() {
-            place(&content, bytes).map_err(|source| self.unwritable(source))?;
-        }
-        let line = serde_json::to_vec(&entry).map_err(|error| self.unwritable(io::Error::from(error)))?;
-        place(&self.name_file(reference), &line).map_err(|source| self.unwritable(source))?;
+        self.place(bytes, &digest, &entry).map_err(|source| self.unwritable(source))?;
         Ok(self.image(entry, reference.clone()))
+    }
+
+    fn place(&self, bytes: &[u8], digest: &Digest, entry: &Entry) -> io::Result<()> {
+        let writing = self.writing()?;
+        self.put_content(bytes, digest, &writing)?;
+        self.name(entry, &writing)
+    }
+
+    /// Puts bytes in place that have that digest, unless they are there.
+    pub(super) fn put_content(&self, bytes: &[u8], digest: &Digest, writing: &Writing) -> io::Result<()> {
+        if self.has(digest) {
+            return Ok(());
+        }
+        let mut file = self.new_file()?;
+        file.write_all(bytes)?;
+        self.keep(file, digest, writing)
     }
 
     /// The image of that name, or the one of that digest if the name says one.
     pub fn find(&self, reference: &Reference) -> Option<Image> {
         match reference.digest() {
             None => self.read(&self.name_file(reference)),
-            Some(digest) => self.list().into_iter().find(|image| {
-                image.digest == digest && image.reference.repository() == reference.repository()
+            Some(digest) => self.read(&self.name_file(reference)).or_else(|| {
+                self.list().into_iter().find(|image| {
+                    image.digest == digest && image.reference.repository() == reference.repository()
+                })
             }),
         }
     }
 
     /// All images, by name.
     pub fn list(&self) -> Vec<Image> {
-        let entries = fs::read_dir(self.names()).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.folder.join("names")).into_iter().flatten().flatten();
         let mut images: Vec<Image> = entries.filter_map(|entry| self.read(&entry.path())).collect();
         images.sort_by(|left, right| left.reference.cmp(&right.reference));
         images
@@ -146,9 +184,17 @@ impl ImageStore {
 
     /// How many names there are.
     pub fn count(&self) -> usize {
-        let entries = fs::read_dir(self.names()).into_iter().flatten().flatten();
-        // Those that are being put in place are hidden.
-        entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")).count()
+        fs::read_dir(self.folder.join("names")).into_iter().flatten().count()
+    }
+
+    /// Keeps an image from being removed for want of space, as long as the pin is held.
+    pub fn pin(&self, image: &Image) -> io::Result<Pin> {
+        let hash = |digest: &str| digest.trim_start_matches("sha256:").to_owned();
+        let program = (image.kind != ImageKind::Files && image.root.is_none()).then(|| hash(&image.code));
+        let root = image.root.as_ref().and_then(|root| root.file_name());
+        let root = root.map(|root| root.to_string_lossy().into_owned());
+        let things = [Some(hash(&image.digest)), program, root];
+        self.claim()?.pin(things.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     /// A name whose content is gone counts as absent: then the image can be imported again.
@@ -156,32 +202,117 @@ impl ImageStore {
         let entry: Entry = serde_json::from_slice(&fs::read(name_file).ok()?).ok()?;
         let reference = entry.reference.parse().ok()?;
         let image = self.image(entry, reference);
-        image.path.exists().then_some(image)
+        let is_whole = image.path.exists() && image.root.as_ref().is_none_or(|root| root.exists());
+        is_whole.then_some(image)
     }
 
-    fn image(&self, entry: Entry, reference: Reference) -> Image {
-        let hash = entry.digest.trim_start_matches("sha256:");
+    pub(super) fn image(&self, entry: Entry, reference: Reference) -> Image {
+        let root = entry.root.as_ref().map(|root| self.folder.join("roots").join(root));
+        let program = entry.program.as_ref().map_or(entry.digest.as_str(), Digest::as_str);
+        let path = match (&root, entry.kind) {
+            (Some(root), ImageKind::Files) => root.clone(),
+            _ => self.folder.join("sha256").join(program.trim_start_matches("sha256:")),
+        };
+        let mut config = entry.config;
+        if config.entrypoint.is_empty() && entry.kind != ImageKind::Files {
+            config.entrypoint = vec![reference.short_name().to_owned()];
+        }
         Image {
-            path: self.contents().join(hash),
-            entrypoint: vec![reference.short_name().to_owned()],
+            code: program.to_owned(),
+            path,
             reference,
             size_bytes: entry.size_bytes,
             kind: entry.kind,
             digest: entry.digest,
+            function: None,
+            root,
+            config,
         }
     }
 
-    fn contents(&self) -> PathBuf {
-        self.folder.join("sha256")
+    /// Keeps others from removing what no name refers to.
+    pub(super) fn writing(&self) -> io::Result<Writing> {
+        let lock = self.lock_file()?;
+        flock(&lock, FlockOperation::LockShared)?;
+        Ok(Writing { _lock: lock })
     }
 
-    fn names(&self) -> PathBuf {
-        self.folder.join("names")
+    fn lock_file(&self) -> io::Result<File> {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).open(self.folder.join("lock"))
+    }
+
+    /// Whether a content is there.
+    pub(super) fn has(&self, digest: &Digest) -> bool {
+        self.content(digest).exists()
+    }
+
+    /// The file of a content.
+    pub(super) fn content(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("sha256").join(digest.hex())
+    }
+
+    /// A file that is gone with this process, unless it is kept.
+    pub(super) fn new_file(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new().prefix("content-").tempfile_in(self.claim()?.folder())
+    }
+
+    /// Puts a file in place whose content has that digest.
+    pub(super) fn keep(&self, file: NamedTempFile, digest: &Digest, _writing: &Writing) -> io::Result<()> {
+        file.as_file().sync_all()?;
+        put(file, &self.content(digest))
+    }
+
+    /// Whether a root file system is there.
+    pub(super) fn has_root(&self, name: &str) -> bool {
+        self.folder.join("roots").join(name).exists()
+    }
+
+    /// A folder that is gone with this process, unless it is kept.
+    pub(super) fn new_root(&self) -> io::Result<TempDir> {
+        tempfile::Builder::new().prefix("root-").tempdir_in(self.claim()?.folder())
+    }
+
+    /// Puts a root file system in place; if another process was faster, its own is taken.
+    pub(super) fn keep_root(&self, root: TempDir, name: &str, _writing: &Writing) -> io::Result<()> {
+        rustix::fs::syncfs(File::open(root.path())?)?;
+        let place = self.folder.join("roots").join(name);
+        match fs::rename(root.path(), &place) {
+            Ok(()) => {
+                // Its old path is not there any more, and need not be removed.
+                let _ = root.keep();
+                sync(&self.folder.join("roots"))
+            }
+            Err(_) if place.exists() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets a name mean what `entry` says.
+    pub(super) fn name(&self, entry: &Entry, _writing: &Writing) -> io::Result<()> {
+        let reference: Reference = entry.reference.parse().map_err(io::Error::other)?;
+        let mut file = self.new_file()?;
+        file.write_all(&serde_json::to_vec(entry)?)?;
+        file.as_file().sync_all()?;
+        put(file, &self.name_file(&reference))
     }
 
     /// By hash, as names are longer than file names may be and hold slashes.
     fn name_file(&self, reference: &Reference) -> PathBuf {
-        self.names().join(hex(&Sha256::digest(reference.to_string())))
+        self.folder.join("names").join(Digest::of(reference.to_string().as_bytes()).hex())
+    }
+
+    fn claim(&self) -> io::Result<&Arc<Claim>> {
+        if let Some(claim) = self.claim.get() {
+            return Ok(claim);
+        }
+        let _writing = self.writing()?;
+        let claim = Claim::new(&self.folder.join("processes"))?;
+        Ok(self.claim.get_or_init(|| Arc::new(claim)))
+    }
+
+    fn used(&self) -> io::Result<BTreeSet<String>> {
+        claim::used(&self.folder.join("processes"))
     }
 
     fn unwritable(&self, source: io::Error) -> ImportError {
@@ -189,131 +320,15 @@ impl ImageStore {
     }
 }
 
-/// Puts a file in place whole or not at all, also when the power fails in between.
-fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".new").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+/// Puts a file in place so that it is there also when the power fails.
+fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.persist(path)?;
+    sync(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-const WASM_MAGIC: &[u8] = b"\0asm";
-/// The versions that follow it: two bytes of version, two of layer.
-const MODULE: &[u8] = &[1, 0, 0, 0];
-const COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
-/// How much of a foreign file is shown.
-const SHOWN_BYTES: usize = 16;
-
-fn kind_of(bytes: &[u8]) -> Result<ImageKind, String> {
-    let Some(version) = bytes.strip_prefix(WASM_MAGIC) else {
-        return Err(describe(bytes));
-    };
-    if version.starts_with(MODULE) {
-        Ok(ImageKind::Module)
-    } else if version.starts_with(COMPONENT) {
-        Ok(ImageKind::Component)
-    } else {
-        let shown = &version[..version.len().min(4)];
-        Err(format!("its version is {shown:02x?}, which is neither a module's nor a component's"))
-    }
-}
-
-fn describe(bytes: &[u8]) -> String {
-    let start = &bytes[..bytes.len().min(SHOWN_BYTES)];
-    if bytes.is_empty() {
-        "it is empty".to_owned()
-    } else if bytes.starts_with(b"\x7fELF") {
-        "it is a native program (ELF)".to_owned()
-    } else if bytes.trim_ascii_start().starts_with(b"(module")
-        || bytes.trim_ascii_start().starts_with(b"(component")
-    {
-        "it is WebAssembly text".to_owned()
-    } else {
-        format!("it starts with \"{}\"", start.escape_ascii())
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MODULE_FILE: &[u8] = b"\0asm\x01\0\0\0";
-    const COMPONENT_FILE: &[u8] = b"\0asm\x0d\0\x01\0";
-
-    fn store() -> (tempfile::TempDir, ImageStore) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = ImageStore::open(folder.path().join("images")).expect("a store");
-        (folder, store)
-    }
-
-    fn named(name: &str) -> Reference {
-        Reference::local(name).expect("a name")
-    }
-
-    #[test]
-    fn an_imported_image_is_found_by_name_and_digest_also_by_another_process() {
-        let (folder, store) = store();
-        let image = store.import_bytes(MODULE_FILE, &named("hello:1")).expect("imported");
-        assert_eq!((image.kind, image.size_bytes), (ImageKind::Module, 8));
-        assert_eq!(image.entrypoint, ["hello"]);
-        assert_eq!(fs::read(&image.path).expect("its content"), MODULE_FILE);
-
-        let other = ImageStore::open(folder.path().join("images")).expect("a store");
-        assert_eq!(other.find(&named("hello:1")), Some(image.clone()));
-        assert_eq!((other.find(&named("hello:2")), other.count()), (None, 1));
-        let later = store.import_bytes(COMPONENT_FILE, &named("hello:2")).expect("imported");
-        assert_eq!((other.find(&named("hello:2")), other.count()), (Some(later), 2));
-        let by_digest: Reference = format!("localhost/hello@{}", image.digest).parse().expect("a name");
-        assert_eq!(other.find(&by_digest), Some(image.clone()));
-        let elsewhere: Reference = format!("localhost/other@{}", image.digest).parse().expect("a name");
-        assert_eq!(other.find(&elsewhere), None);
-    }
-
-    #[test]
-    fn a_name_imported_again_names_the_new_content() {
-        let (_folder, store) = store();
-        store.import_bytes(MODULE_FILE, &named("b")).expect("imported");
-        let second = store.import_bytes(COMPONENT_FILE, &named("b")).expect("imported");
-        let first = store.import_bytes(COMPONENT_FILE, &named("a")).expect("imported");
-        assert_eq!(second.kind, ImageKind::Component);
-        assert_eq!(first.path, second.path);
-        assert_eq!(store.list(), [first, second]);
-    }
-
-    #[test]
-    fn what_is_not_wasm_is_refused_with_what_it_is() {
-        let (folder, store) = store();
-        let check = |content: &[u8], expected: &str| {
-            let path = folder.path().join("app.txt");
-            fs::write(&path, content).expect("a file");
-            let refused = store.import_file(&path, &named("app")).expect_err("a refusal").to_string();
-            let expected = format!(
-                "app.txt is not a WebAssembly module or component: {expected}; give the binary .wasm file that a compiler built"
-            );
-            assert_eq!(refused, expected);
-        };
-        check(b"hello\nworld, how are you", "it starts with \"hello\\nworld, how\"");
-        check(b"", "it is empty");
-        check(b"\x7fELF\x02", "it is a native program (ELF)");
-        check(b"\n(module)", "it is WebAssembly text");
-        check(
-            b"\0asm\x02\0\0\0",
-            "its version is [02, 00, 00, 00], which is neither a module's nor a component's",
-        );
-        assert_eq!(store.list(), []);
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let (folder, store) = store();
-        let path = folder.path().join("none.wasm");
-        let refused = store.import_file(&path, &named("app")).expect_err("a refusal");
-        assert_eq!(refused.to_string(), format!("read {}", path.display()));
-    }
-}
+mod tests;

@@ -1,14 +1,18 @@
 //! Where the node finds the image a container names, or pulls it from.
 
+mod garbage;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+pub(super) use garbage::keep_collecting;
+
 use super::machine::ImageFailure;
 use super::plan::PullPolicy;
 use crate::engine::scripted::ScriptedEngine;
-use crate::images::{Image, ImageStore, Reference};
+use crate::images::{Credential, Image, ImageStore, Puller, Reference};
 
 /// Knows images by name: the store on disk with the registries behind it, or a test's table.
 pub trait Images: Send + Sync + 'static {
@@ -16,10 +20,19 @@ pub trait Images: Send + Sync + 'static {
     fn find(&self, reference: &Reference) -> Option<Image>;
 
     /// Brings the image of that name as it is in its registry now. Says why not in a sentence.
-    fn pull<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<PulledImage, String>>;
+    fn pull<'a>(
+        &'a self,
+        reference: &'a Reference,
+        credentials: &'a [Credential],
+    ) -> BoxFuture<'a, Result<PulledImage, String>>;
 
     /// How many names it knows.
     fn count(&self) -> usize;
+
+    /// The store on disk, if there is one.
+    fn store(&self) -> Option<&ImageStore> {
+        None
+    }
 }
 
 /// An image that was pulled.
@@ -31,22 +44,30 @@ pub struct PulledImage {
     pub took: Duration,
 }
 
-impl Images for ImageStore {
+impl Images for Puller {
     fn find(&self, reference: &Reference) -> Option<Image> {
-        Self::find(self, reference)
+        Puller::store(self).find(reference)
     }
 
-    fn pull<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<PulledImage, String>> {
-        let message = format!(
-            "pulling from {} is not supported yet; import the image as localhost/{} and use that name",
-            reference.host(),
-            reference.short_name()
-        );
-        Box::pin(std::future::ready(Err(message)))
+    fn pull<'a>(
+        &'a self,
+        reference: &'a Reference,
+        credentials: &'a [Credential],
+    ) -> BoxFuture<'a, Result<PulledImage, String>> {
+        Box::pin(async move {
+            match Self::pull(self, reference, credentials, &|_| {}).await {
+                Ok((image, took)) => Ok(PulledImage { image, took }),
+                Err(error) => Err(error.to_string()),
+            }
+        })
     }
 
     fn count(&self) -> usize {
-        Self::count(self)
+        Puller::store(self).count()
+    }
+
+    fn store(&self) -> Option<&ImageStore> {
+        Some(Puller::store(self))
     }
 }
 
@@ -55,7 +76,11 @@ impl Images for ScriptedEngine {
         self.image(reference)
     }
 
-    fn pull<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<PulledImage, String>> {
+    fn pull<'a>(
+        &'a self,
+        reference: &'a Reference,
+        _credentials: &'a [Credential],
+    ) -> BoxFuture<'a, Result<PulledImage, String>> {
         Box::pin(async {
             let (image, took) = self.pull_image(reference).await?;
             Ok(PulledImage { image, took })
@@ -70,7 +95,7 @@ impl Images for ScriptedEngine {
 /// How a container comes to its image.
 pub(super) enum Way {
     /// It is there.
-    Present(Image),
+    Present(Box<Image>),
     /// It is to be pulled.
     Pull(Reference),
 }
@@ -82,7 +107,7 @@ pub(super) fn look_up(images: &Arc<dyn Images>, name: &str, policy: PullPolicy) 
         return Ok(Way::Pull(reference));
     }
     match images.find(&reference) {
-        Some(image) => Ok(Way::Present(image)),
+        Some(image) => Ok(Way::Present(Box::new(image))),
         None if reference.is_local() => Err(ImageFailure::NotPulled(absent(&reference))),
         None if policy == PullPolicy::Never => Err(ImageFailure::NeverPull),
         None => Ok(Way::Pull(reference)),

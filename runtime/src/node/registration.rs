@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::{NodeConfig, Shared};
+use crate::images::{Image, ImageStore};
 
 /// How often the node says that it lives, as the kubelet does.
 const BEAT: Duration = Duration::from_secs(10);
@@ -147,6 +148,7 @@ fn status(config: &NodeConfig, ready_since: Timestamp) -> Value {
             condition("PIDPressure", false, "KubeletHasSufficientPID", "the node has sufficient PID available"),
             condition("Ready", true, "KubeletReady", "the node runs pods"),
         ],
+        "images": images(config),
         "nodeInfo": {
             "architecture": architecture(),
             "operatingSystem": "linux",
@@ -160,6 +162,18 @@ fn status(config: &NodeConfig, ready_since: Timestamp) -> Value {
             "bootID": "",
         },
     })
+}
+
+/// The images there are, the largest first, as many as the kubelet reports.
+fn images(config: &NodeConfig) -> Vec<Value> {
+    const MOST: usize = 50;
+    let mut images = config.images.store().map(ImageStore::list).unwrap_or_default();
+    images.sort_by_key(|image| std::cmp::Reverse(image.size_bytes));
+    let shown = |image: &Image| {
+        let by_digest = format!("{}@{}", image.reference.repository(), image.digest);
+        json!({"names": [by_digest, image.reference.to_string()], "sizeBytes": image.size_bytes})
+    };
+    images.iter().take(MOST).map(shown).collect()
 }
 
 fn kernel() -> String {

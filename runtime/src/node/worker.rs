@@ -302,6 +302,9 @@ impl Worker {
         {
             warn!(%error, "volumes not removed");
         }
+        if let Err(error) = volumes::remove_tree(&self.folder_of_roots()) {
+            warn!(%error, "root file systems not removed");
+        }
         debug!(phase = ?self.machine.phase(), "pod ended");
     }
 

@@ -4,27 +4,24 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use api::Clock;
 use api::channels::pipe;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container as ContainerSpec;
 use tokio::sync::{Mutex, watch};
 use tracing::debug;
 
+use super::image::{Prepared, Pulling, arguments, of_image, with_image};
 use super::mounts::wanted_mounts;
 use super::probing::Beside;
 use super::words::LastWords;
 use super::{Worker, limits};
-use crate::engine::{Container, ContainerConfig, Engine, Exit, Mount, PrepareError, Program, StartError};
-use crate::images::{Image, Reference};
-use crate::limits::cpu::Currency;
+use crate::engine::{Container, ContainerConfig, Exit, Mount, PrepareError, StartError};
+use crate::images::Pin;
 use crate::logs::{LogFile, LogStream};
-use crate::node::Shared;
-use crate::node::env::{self, Surroundings, environment};
+use crate::node::env::{Surroundings, environment};
 use crate::node::images::PulledImage;
-use crate::node::machine::{Attempt, Event, ImageFailure, ImageNews, Pulled, StartFailure};
+use crate::node::machine::{Attempt, Event, ImageFailure, StartFailure};
 use crate::node::output::{ContainerLog, Output};
 use crate::node::plan::plain;
 use crate::node::presence::{Input, Reachable, Stay};
@@ -37,6 +34,8 @@ pub(super) struct Place {
     attempt: Attempt,
     doing: Option<BoxFuture<'static, News>>,
     program: Option<Prepared>,
+    /// Keeps the image of its program from being removed.
+    image: Option<Pin>,
     orders: watch::Sender<Step>,
     pub(super) beside: Beside,
     /// What it uses is counted as long as it lives.
@@ -58,18 +57,6 @@ enum Reached {
     },
 }
 
-struct Prepared {
-    program: Arc<dyn Program>,
-    image: Image,
-}
-
-/// A pull that is under way, and what it is for.
-pub(super) struct Pulling {
-    maker: Maker,
-    clock: Clock,
-    began: Timestamp,
-}
-
 /// What a running container is told. Later steps are graver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
@@ -81,8 +68,8 @@ pub(super) enum Step {
 
 /// What came of what was being done.
 pub(super) enum News {
-    Pulled(Result<Box<PulledImage>, String>, Pulling),
-    Prepared(Result<Arc<dyn Program>, PrepareError>, Box<Image>),
+    Pulled(Result<Box<PulledImage>, String>, Box<Pulling>),
+    Prepared(Result<Box<Prepared>, PrepareError>),
     Started(Result<Box<dyn Container>, StartError>),
     Exited(Exit),
 }
@@ -90,32 +77,11 @@ pub(super) enum News {
 /// Logs kept of a container: the run there is, and the one before, which tells why it ended.
 const LOGS_KEPT: usize = 2;
 
-/// What makes programs of images, for pods that pay in this currency.
-pub(super) struct Maker {
-    pub(super) engine: Arc<dyn Engine>,
-    pub(super) currency: Currency,
-}
-
 impl Place {
-    /// Pulls the image and goes on to prepare it.
-    pub(super) fn pull(&mut self, node: &Shared, reference: Reference, maker: Maker, attempt: Attempt) {
+    /// Begins what ends with the image prepared.
+    pub(super) fn prepare(&mut self, prepared: BoxFuture<'static, News>, attempt: Attempt) {
         self.attempt = attempt;
-        let images = Arc::clone(&node.config.images);
-        let clock = node.config.clock.clone();
-        let pulling = Pulling { maker, began: clock.now(), clock };
-        self.doing =
-            Some(async move { News::Pulled(images.pull(&reference).await.map(Box::new), pulling) }.boxed());
-    }
-
-    pub(super) fn prepare(&mut self, maker: Maker, image: Image, attempt: Attempt) {
-        self.attempt = attempt;
-        self.doing = Some(
-            async move {
-                let prepared = maker.engine.prepare(&image, maker.currency).await;
-                News::Prepared(prepared, Box::new(image))
-            }
-            .boxed(),
-        );
+        self.doing = Some(prepared);
     }
 
     fn start(&mut self, mut container: Box<dyn Container>) {
@@ -137,6 +103,7 @@ impl Place {
     pub(super) fn abandon(&mut self) {
         self.doing = None;
         self.program = None;
+        self.image = None;
         self.counted = None;
         self.reached = None;
         self.beside.end();
@@ -164,23 +131,20 @@ impl Place {
     /// Goes on with what came, and says what the machine must know of it.
     pub(super) fn take_in(&mut self, index: usize, news: News) -> Event {
         match news {
-            News::Pulled(Ok(pulled), Pulling { maker, clock, began }) => {
-                let PulledImage { image, took } = *pulled;
-                let with_waiting = clock.now().duration_since(began).unsigned_abs();
-                let size_bytes = image.size_bytes;
-                self.prepare(maker, image, self.attempt);
-                let pulled = Pulled { took, with_waiting, size_bytes };
-                Event::Image(index, self.attempt, ImageNews::Pulled(pulled))
+            News::Pulled(Ok(pulled), pulling) => {
+                let (news, prepared) = pulling.go_on(*pulled);
+                self.prepare(prepared, self.attempt);
+                Event::Image(index, self.attempt, news)
             }
             News::Pulled(Err(why), _) => {
                 Event::Prepared(index, self.attempt, Err(ImageFailure::NotPulled(why)))
             }
-            News::Prepared(Ok(program), image) => {
-                let id = format!("{}@{}", image.reference.repository(), image.digest);
-                self.program = Some(Prepared { program, image: *image });
+            News::Prepared(Ok(prepared)) => {
+                let id = prepared.image_id();
+                self.program = Some(*prepared);
                 Event::Prepared(index, self.attempt, Ok(id))
             }
-            News::Prepared(Err(error), _) => {
+            News::Prepared(Err(error)) => {
                 let failure = ImageFailure::Unfit(error.to_string());
                 Event::Prepared(index, self.attempt, Err(failure))
             }
@@ -245,10 +209,11 @@ impl Worker {
     /// Starts what was prepared. An answer comes at once if that fails.
     pub(super) fn start(&mut self, index: usize, attempt: Attempt, run: u32) -> Option<Event> {
         let failed = |failure| Some(Event::Started(index, attempt, Err(failure)));
-        let Some(prepared) = self.places[index].program.take() else {
+        let Some(mut prepared) = self.places[index].program.take() else {
             return failed(StartFailure::Create("the image is not ready".to_owned()));
         };
-        let (mut config, log, words) = match self.configure(index, run, &prepared.image) {
+        self.places[index].image = prepared.pin.take();
+        let (mut config, log, words) = match self.configure(index, run, &prepared) {
             Ok(configured) => configured,
             Err(failure) => return failed(failure),
         };
@@ -303,7 +268,7 @@ impl Worker {
         &self,
         index: usize,
         run: u32,
-        image: &Image,
+        prepared: &Prepared,
     ) -> Result<(ContainerConfig, ContainerLog, Option<LastWords>), StartFailure> {
         let pod = self.pod();
         let spec = self.spec_of(index);
@@ -328,7 +293,8 @@ impl Worker {
             read_only: mounted.read_only,
         });
         let limits = limits::of_container(&self.limits, pod, spec).map_err(StartFailure::Config)?;
-        let mut mounts: Vec<Mount> = mounts.collect();
+        let mut mounts: Vec<Mount> = prepared.root.clone().into_iter().chain(mounts).collect();
+        let image = &prepared.image.config;
         let log = self.log_of(&spec.name, run);
         let words = self.place_for_words(spec, log.file.path(), &mut mounts)?;
         let ports = spec.ports.iter().flatten().filter_map(|port| {
@@ -339,10 +305,18 @@ impl Worker {
             pod: key,
             name: spec.name.clone(),
             args: arguments(spec, image, &env),
-            env,
+            env: with_image(env, image),
             mounts,
-            working_dir: spec.working_dir.clone().unwrap_or_default(),
-            ports: ports.collect(),
+            working_dir: spec
+                .working_dir
+                .clone()
+                .filter(|path| !path.is_empty())
+                .unwrap_or_else(|| image.working_dir.clone()),
+            ports: if spec.ports.as_ref().is_none_or(Vec::is_empty) {
+                of_image(image)
+            } else {
+                ports.collect()
+            },
             stdin: None,
             stdout: log.file.writer(LogStream::Stdout),
             stderr: log.file.writer(LogStream::Stderr),
@@ -387,18 +361,4 @@ fn mount_failure(error: VolumeError) -> StartFailure {
         VolumeError::Io { .. } => StartFailure::Create(error.to_string()),
         _ => StartFailure::Config(error.to_string()),
     }
-}
-
-/// The command and its arguments; without a command, the image's own.
-fn arguments(spec: &ContainerSpec, image: &Image, env: &[(String, String)]) -> Vec<String> {
-    let value_of = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    let expanded = |words: &Option<Vec<String>>| -> Vec<String> {
-        words.iter().flatten().map(|word| env::expand(word, value_of)).collect()
-    };
-    let mut arguments = expanded(&spec.command);
-    if arguments.is_empty() {
-        arguments.clone_from(&image.entrypoint);
-    }
-    arguments.extend(expanded(&spec.args));
-    arguments
 }
