@@ -10,6 +10,7 @@ mod kubectl;
 mod mistakes;
 mod operator;
 mod power;
+mod registry;
 mod relay;
 mod scenarios;
 mod serve;

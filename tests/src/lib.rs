@@ -4,6 +4,7 @@ pub mod figures;
 pub mod https;
 pub mod load;
 pub mod real;
+pub mod registry;
 pub mod require;
 pub mod scenario;
 pub mod script;
