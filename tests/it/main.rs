@@ -10,6 +10,7 @@ mod kubectl;
 mod mistakes;
 mod operator;
 mod power;
+mod probes;
 mod registry;
 mod relay;
 mod scenarios;
