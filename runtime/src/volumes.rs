@@ -145,7 +145,7 @@ impl PodVolumes {
         }
         for (name, content) in &self.volumes {
             match content {
-                Content::EmptyDir(_) => empty_dir::set_up(name, &self.folder_of(name)?)?,
+                Content::EmptyDir(about) => self.make_empty(name, about)?,
                 Content::Shown(shown) => show_files(name, &self.folder_of(name)?, shown, pod, sources)?,
                 Content::Host(path) => drop(path.open(name, &self.places.host_paths)?),
                 Content::Claim(claim) => {
@@ -156,6 +156,16 @@ impl PodVolumes {
             }
         }
         Ok(())
+    }
+
+    /// Makes a directory; one that is there already, after a restart of the node, keeps its files.
+    fn make_empty(&self, volume: &str, about: &EmptyDir) -> Result<(), VolumeError> {
+        let folder = self.folder_of(volume)?;
+        match &self.places.memory {
+            Some(memory) if about.in_memory => memory::set_up(memory, &folder),
+            _ => std::fs::create_dir_all(&folder),
+        }
+        .map_err(io_error(volume, &folder))
     }
 
     fn make_claimed(&self, volume: &str, claimed: &Claimed) -> Result<(), VolumeError> {
@@ -278,8 +288,8 @@ impl PodVolumes {
         if self.volumes.is_empty() {
             return Ok(());
         }
-        if let Some(folder) = self.folder_in_memory() {
-            remove_tree(&folder)?;
+        if let (Some(memory), Some(folder)) = (&self.places.memory, self.folder_in_memory()) {
+            memory::remove(memory, &folder)?;
         }
         remove_tree(&self.folder)
     }

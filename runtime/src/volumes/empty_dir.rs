@@ -1,13 +1,7 @@
 //! emptyDir: a directory that lives as long as its pod, on disk or in memory.
 
-use std::fs;
-use std::path::Path;
-
 use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::Volume;
-
-use super::VolumeError;
-use super::error::io_error;
 
 /// What an emptyDir volume asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,9 +23,4 @@ impl EmptyDir {
             limit_bytes: limit.and_then(|limit| u64::try_from(limit.value()).ok()).filter(|bytes| *bytes > 0),
         }
     }
-}
-
-/// Makes the directory; one that is there already, after a restart of the node, keeps its files.
-pub(super) fn set_up(volume: &str, folder: &Path) -> Result<(), VolumeError> {
-    fs::create_dir_all(folder).map_err(io_error(volume, folder))
 }

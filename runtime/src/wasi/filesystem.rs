@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use tempfile::TempDir;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
@@ -40,11 +40,11 @@ impl Preopens {
 
     fn gathered(mounts: &[Mount], scratch: &Path) -> io::Result<Self> {
         let mut preopens = Vec::new();
-        let mut files: BTreeMap<(&str, bool), Vec<(&str, &Path)>> = BTreeMap::new();
+        let mut files: BTreeMap<(&str, bool), Vec<(&str, Opened)>> = BTreeMap::new();
         for mount in mounts {
-            if mount.host_path.is_file() {
+            if let Some(file) = file_at(&mount.host_path) {
                 let (folder, name) = split(&mount.guest_path);
-                files.entry((folder, mount.read_only)).or_default().push((name, &mount.host_path));
+                files.entry((folder, mount.read_only)).or_default().push((name, file));
             } else {
                 preopens.push(mount.clone());
             }
@@ -75,11 +75,25 @@ impl Preopens {
 /// Opens a directory that must still be where it was: a guest may have put a link in the place of one it can write to.
 /// Returns a path that leads to it as long as it is open.
 pub fn open_mounted(host_path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    stay_at(host_path, OFlags::DIRECTORY)
+}
+
+/// What is held open, and a path that leads to it.
+type Opened = (OwnedFd, PathBuf);
+
+/// Opens a single file that is still where it was; none if something else is there by now.
+fn file_at(host_path: &Path) -> Option<Opened> {
+    let opened = stay_at(host_path, OFlags::empty()).ok()?;
+    let mode = rustix::fs::fstat(&opened.0).ok()?.st_mode;
+    (FileType::from_raw_mode(mode) == FileType::RegularFile).then_some(opened)
+}
+
+fn stay_at(host_path: &Path, flags: OFlags) -> io::Result<Opened> {
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
     let opened = rustix::fs::open(host_path, flags, Mode::empty())?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
     if fs::read_link(&path)? != host_path {
-        let message = format!("{} is no longer the directory that was mounted", host_path.display());
+        let message = format!("{} is no longer what was mounted", host_path.display());
         return Err(io::Error::other(message));
     }
     Ok((opened, path))
@@ -94,14 +108,13 @@ fn split(guest_path: &str) -> (&str, &str) {
 }
 
 /// Files are linked, so that what is written arrives; read-only ones may be copied where no link can be made.
-fn gather(files: &[(&str, &Path)], read_only: bool, scratch: &Path) -> io::Result<TempDir> {
+fn gather(files: &[(&str, Opened)], read_only: bool, scratch: &Path) -> io::Result<TempDir> {
     fs::create_dir_all(scratch)?;
     let place = tempfile::Builder::new().prefix("files-").tempdir_in(scratch)?;
-    for (name, host_path) in files {
-        let source = fs::canonicalize(host_path)?;
+    for (name, (_held, source)) in files {
         let target = place.path().join(name);
-        match fs::hard_link(&source, &target) {
-            Err(_) if read_only => fs::copy(&source, &target).map(drop)?,
+        match rustix::fs::linkat(CWD, source, CWD, &target, AtFlags::SYMLINK_FOLLOW) {
+            Err(_) if read_only => fs::copy(source, &target).map(drop)?,
             linked => linked?,
         }
     }
@@ -131,6 +144,18 @@ mod tests {
             fs::rename(root.join("aside"), root.join(moved)).expect("moved back");
         }
         preopens.open(&mut WasiCtxBuilder::new()).expect("opened");
+    }
+
+    #[test]
+    fn a_link_to_a_file_in_the_place_of_a_directory_shows_nothing() {
+        let host = tempfile::tempdir().expect("a folder");
+        let root = host.path().canonicalize().expect("its path");
+        fs::write(root.join("secret"), "s").expect("a file");
+        std::os::unix::fs::symlink("secret", root.join("volume")).expect("a link");
+        let mount = Mount { host_path: root.join("volume"), guest_path: "/data".to_owned(), read_only: true };
+        let preopens = Preopens::new(&[mount], &root.join("scratch")).expect("gathered");
+        preopens.open(&mut WasiCtxBuilder::new()).expect_err("a refusal");
+        assert!(!root.join("scratch").exists(), "nothing was gathered");
     }
 
     #[test]
