@@ -18,6 +18,7 @@ mod serve;
 mod strangers;
 mod streams;
 mod tidy;
+mod volumes;
 mod workloads;
 
 /// The guest of the example.
