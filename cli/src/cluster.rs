@@ -25,6 +25,7 @@ use runtime::images::{ImageStore, Puller, RegistryConfig};
 use runtime::logs::LogConfig;
 
 use runtime::network::{ApiServer, Network, NetworkConfig, Proxy};
+use runtime::node::eviction::{EvictionConfig, MachineVitals, Signal, Threshold, Vitals};
 use runtime::node::{Capacity, Images, Node, NodeConfig, NodeDialer};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -51,6 +52,8 @@ pub struct ClusterConfig {
     pub capacity: Capacity,
     /// The bounds of each container's log.
     pub logs: LogConfig,
+    /// When pods have to go for lack of room; looked at only in real time.
+    pub thresholds: Vec<Threshold>,
     /// Where objects are kept.
     pub storage: Storage,
     /// Where volumes and logs are kept; without one, in a folder that goes with the cluster.
@@ -89,6 +92,7 @@ impl ClusterConfig {
             images: Arc::new(Puller::new(images, RegistryConfig::default(), Clock::real())?),
             capacity: Capacity::of_this_machine((max_instances / INSTANCES_PER_POD).max(1)),
             logs: LogConfig::default(),
+            thresholds: memory_only(),
             storage: Storage::Memory,
             folder: None,
             host_paths: vec![],
@@ -103,6 +107,21 @@ impl ClusterConfig {
         self.images = Arc::new(Puller::new(images.clone(), registries, self.clock.clone())?);
         Ok(self)
     }
+}
+
+/// Where a cluster comes and goes, a disk that is nearly full is no reason to refuse it.
+fn memory_only() -> Vec<Threshold> {
+    let defaults = Threshold::defaults().into_iter();
+    defaults.filter(|threshold| threshold.signal == Signal::MemoryAvailable).collect()
+}
+
+/// Under virtual time nothing may depend on the machine.
+fn eviction(clock: &Clock, thresholds: Vec<Threshold>, data_dir: &Path) -> EvictionConfig {
+    if clock.is_virtual() {
+        return EvictionConfig::none();
+    }
+    let vitals: Arc<dyn Vitals> = Arc::new(MachineVitals { folder: data_dir.to_owned() });
+    EvictionConfig { thresholds, vitals: Some(vitals), ..EvictionConfig::none() }
 }
 
 /// As many instances as the kernel lets one process map: each takes four maps, and other things need some too.
@@ -162,6 +181,7 @@ impl Cluster {
             images,
             capacity,
             logs,
+            thresholds,
             storage,
             folder,
             host_paths,
@@ -197,6 +217,7 @@ impl Cluster {
         proxy.start(&mut tasks);
         let settings = Settings { root_ca: access.map(|access| access.authority.ca_pem().to_owned()) };
         let controllers = Controllers::start(&client, &cache, &clock, &recorder, settings, &mut control);
+        let eviction = eviction(&clock, thresholds, &data_dir);
         let node = NodeConfig {
             name: NODE.to_owned(),
             labels: Default::default(),
@@ -209,6 +230,7 @@ impl Cluster {
             capacity,
             host_paths,
             logs,
+            eviction,
             clock: clock.clone(),
             client: client.clone(),
             cache: cache.clone(),

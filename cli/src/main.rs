@@ -81,6 +81,13 @@ enum Command {
         /// Who may do what
         #[arg(long, value_enum, value_name = "MODE", default_value = "Standard")]
         authorization_mode: AuthorizationMode,
+        /// How little may be left of memory and disk before pods are evicted; empty for never
+        #[arg(
+            long,
+            value_name = "THRESHOLDS",
+            default_value = "memory.available<100Mi,nodefs.available<5%,nodefs.inodesFree<5%"
+        )]
+        eviction_hard: String,
     },
     /// Writes every object of a cluster to a new file; its server may run meanwhile
     Backup {
@@ -216,6 +223,7 @@ fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> 
             kubeconfig,
             context,
             authorization_mode: authorization,
+            eviction_hard,
         } => {
             let Data { data_dir } = data;
             let options = ServeOptions {
@@ -229,6 +237,7 @@ fn carry_out(command: Command, terminal: &Terminal) -> anyhow::Result<ExitCode> 
                 kubeconfig,
                 context,
                 authorization,
+                eviction_hard,
             };
             serve::serve(options, terminal)
         }

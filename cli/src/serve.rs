@@ -16,6 +16,7 @@ use api::Clock;
 use apiserver::auth::authority::{Authority, ServerNames};
 use apiserver::auth::{AlwaysAllow, Authorizer, Standard};
 use runtime::images::{ImageStore, RegistryConfig};
+use runtime::node::eviction::Threshold;
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -52,6 +53,8 @@ pub struct ServeOptions {
     pub context: String,
     /// Who may do what.
     pub authorization: AuthorizationMode,
+    /// How little may be left of what the node has before a pod has to go.
+    pub eviction_hard: String,
 }
 
 /// Who may do what.
@@ -99,6 +102,7 @@ async fn run(options: ServeOptions, terminal: &Terminal) -> Result<ExitCode> {
     config.storage = home.storage();
     config.folder = home.node();
     config.host_paths = allowed(&options.host_paths)?;
+    config.thresholds = Threshold::read(&options.eviction_hard, Duration::ZERO).context("--eviction-hard")?;
     let authorizer = options.authorization.authorizer();
     let access = Access { authority: Arc::clone(&authority), address, authorizer: Arc::clone(&authorizer) };
     config.access = Some(access);

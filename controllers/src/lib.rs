@@ -17,6 +17,7 @@ pub mod garbage;
 pub mod job;
 pub mod kinds;
 pub mod namespace;
+pub mod node_lifecycle;
 mod owner;
 pub mod persistent_volume;
 mod pod;
@@ -48,7 +49,7 @@ use kinds::{Keeper, Kinds};
 pub use typed::Typed;
 
 /// All controllers.
-pub const CONTROLLERS: [&Controller; 16] = [
+pub const CONTROLLERS: [&Controller; 17] = [
     &deployment::CONTROLLER,
     &replicaset::CONTROLLER,
     &job::CONTROLLER,
@@ -61,6 +62,7 @@ pub const CONTROLLERS: [&Controller; 16] = [
     &garbage::CONTROLLER,
     &resource_quota::CONTROLLER,
     &disruption::CONTROLLER,
+    &node_lifecycle::CONTROLLER,
     &persistent_volume::CONTROLLER,
     &storage_protection::CLAIMS,
     &storage_protection::VOLUMES,

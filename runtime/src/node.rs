@@ -4,6 +4,7 @@
 //! Workers are told of changes by mail that holds only the newest state, so that nothing queues up.
 
 pub mod env;
+pub mod eviction;
 mod figures;
 mod images;
 pub mod machine;
@@ -30,7 +31,9 @@ use std::sync::Arc;
 
 use api::cache::CacheBuilder;
 use api::event::Recorder;
-use api::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, SECRETS, SERVICES};
+use api::resource::{
+    CONFIG_MAPS, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, SECRETS, SERVICES,
+};
 use api::{Cache, Client, Clock, Key, Object};
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -47,6 +50,7 @@ use crate::engine::Engine;
 use crate::logs::LogConfig;
 use crate::network::Network;
 use crate::volumes::{self, Places, Source};
+use eviction::{EvictionConfig, Evictions};
 use output::Output;
 use post::{Mail, Post, Postbox};
 use presence::Presence;
@@ -54,6 +58,7 @@ use probes::ProbeFigures;
 use room::Rooms;
 use usage::{ContainerUsage, Usage};
 use worker::Worker;
+use worker::limits::RUNTIME_CLASSES;
 
 /// What a node is made of.
 pub struct NodeConfig {
@@ -79,6 +84,8 @@ pub struct NodeConfig {
     pub host_paths: Vec<PathBuf>,
     /// The bounds of each container's log.
     pub logs: LogConfig,
+    /// When pods have to go for lack of room.
+    pub eviction: EvictionConfig,
     /// The one clock.
     pub clock: Clock,
     /// Writes in the node's name.
@@ -100,6 +107,7 @@ struct Shared {
     output: Output,
     presence: Presence,
     usage: Usage,
+    evictions: Evictions,
     probed: ProbeFigures,
     /// Where its volumes may be.
     places: Arc<Places>,
@@ -110,8 +118,16 @@ struct Shared {
 impl Node {
     /// Adds what a node reads to a cache.
     pub fn cached(cache: CacheBuilder) -> CacheBuilder {
-        let kinds =
-            [&PODS, &CONFIG_MAPS, &SECRETS, &SERVICES, &PERSISTENT_VOLUME_CLAIMS, &PERSISTENT_VOLUMES];
+        let kinds = [
+            &PODS,
+            &NODES,
+            &RUNTIME_CLASSES,
+            &CONFIG_MAPS,
+            &SECRETS,
+            &SERVICES,
+            &PERSISTENT_VOLUME_CLAIMS,
+            &PERSISTENT_VOLUMES,
+        ];
         kinds.into_iter().fold(cache, CacheBuilder::with)
     }
 
@@ -126,6 +142,7 @@ impl Node {
             output: Output::default(),
             presence: Presence::default(),
             usage: Usage::new(&config.clock),
+            evictions: Evictions::new(config.clock.now()),
             probed: ProbeFigures::default(),
             places: Arc::new(Places {
                 storage: config.data_dir.join("storage"),
@@ -141,6 +158,7 @@ impl Node {
         tasks.spawn(async move { sampled.usage.keep_sampling(&sampled.config.clock).await });
         tasks.spawn(storage::keep_clean(Arc::clone(&shared)));
         tasks.spawn(images::keep_collecting(Arc::clone(&shared)));
+        tasks.spawn(eviction::keep_watch(Arc::clone(&shared)));
         tasks.spawn(Agent::new(Arc::clone(&shared)).run());
         Self(shared)
     }
@@ -275,6 +293,7 @@ impl Agent {
             users.insert(Arc::clone(&uid));
         }
         let (post, mail) = post::open(object);
+        self.shared.evictions.know(&uid, &post);
         let worker = Worker::new(Arc::clone(&self.shared), mail);
         let employed = Arc::clone(&uid);
         self.workers.spawn(async move {
@@ -293,6 +312,7 @@ impl Agent {
         let Some(tenant) = self.pods.remove(uid) else {
             return;
         };
+        self.shared.evictions.forget(uid);
         let shown = cache.get(&PODS, &tenant.key);
         let lingers = shown.is_some_and(|object| object.uid() == &**uid);
         if !lingers && self.by_key.get(&tenant.key) == Some(uid) {

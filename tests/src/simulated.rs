@@ -44,6 +44,7 @@ impl Simulated {
             images: Arc::new(engine.clone()),
             capacity,
             logs: LogConfig::default(),
+            thresholds: Vec::new(),
             storage: Storage::Memory,
             folder: None,
             host_paths: vec![],

@@ -51,6 +51,7 @@ impl Streaming {
             images: Arc::new(engine.clone()),
             capacity,
             logs: LogConfig::default(),
+            thresholds: Vec::new(),
             storage: Storage::Memory,
             folder: None,
             host_paths: vec![],

@@ -5,13 +5,37 @@ use api::field::FieldError;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
 use k8s_openapi::api::node::v1::RuntimeClass;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::pod_spec::{amounts, scheduling};
 use crate::builtin::{Builtin, Column, Definition};
 use crate::cells::{self, text};
 use crate::names::{Form, IMMUTABLE};
 use crate::path::Path;
+
+/// The classes every cluster has: those that manifests in the world name, which all mean the same here, and the one whose
+/// pods pay in fuel.
+const NAMES: [&str; 14] = [
+    "wasmtime",
+    "wasmedge",
+    "wasmer",
+    "wasm",
+    "wasmtime-spin",
+    "wasmtime-spin-v2",
+    "spin",
+    "wws",
+    "lunatic",
+    "slight",
+    "crun",
+    "crun-wasm",
+    "crun-wasmtime",
+    "fuel",
+];
+
+/// The objects every cluster has.
+pub fn always_there() -> impl Iterator<Item = Value> {
+    NAMES.iter().map(|name| json!({"metadata": {"name": name}, "handler": name}))
+}
 
 /// The kind RuntimeClass.
 pub struct RuntimeClasses;

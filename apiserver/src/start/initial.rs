@@ -1,4 +1,4 @@
-//! Puts in what every cluster has: namespaces, classes of priority and of storage, fairness, and the list of what is served.
+//! Puts in what every cluster has: namespaces, classes of priority, of storage and of runtimes, fairness, and the list of what is served.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +19,7 @@ use crate::resources::flow_schema::FlowSchemas;
 use crate::resources::namespace::ALWAYS_THERE;
 use crate::resources::priority_class::{self, PriorityClasses};
 use crate::resources::priority_level::PriorityLevels;
+use crate::resources::runtime_class::{self, RuntimeClasses};
 use crate::resources::storage_class;
 use crate::store::{Collection, StoreKey};
 
@@ -36,7 +37,8 @@ pub(super) async fn put_in(registry: &Registry) -> Result<(), StartError> {
     // A kind more would otherwise give other names to everything that comes later.
     let was = registry.identity.go_aside();
     let storage = [(STORAGE_CLASSES, storage_class::standard())];
-    let all = classes.chain(levels).chain(schemas).chain(services).chain(storage);
+    let runtimes = runtime_class::always_there().map(|class| (RuntimeClasses::RESOURCE, class));
+    let all = classes.chain(levels).chain(schemas).chain(services).chain(storage).chain(runtimes);
     let created = create_all(registry, all).await;
     registry.identity.go_back(was);
     created

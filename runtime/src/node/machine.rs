@@ -45,8 +45,8 @@ use jiff::Timestamp;
 pub use conditions::{Condition, Conditions};
 pub use container::{Cause, ContainerMachine, Ending, Health, Running, State, Termination};
 pub use message::{
-    Action, Attempt, Event, Finding, Hook, ImageFailure, ImageNews, MountFailure, Note, Pulled, Refusal,
-    StartFailure,
+    Action, Attempt, Event, Eviction, Finding, Hook, ImageFailure, ImageNews, MountFailure, Note, Pulled,
+    Refusal, StartFailure,
 };
 
 use super::plan::{Former, FormerContainer, PodPlan, Role};
@@ -118,6 +118,8 @@ pub struct PodMachine {
     problem: Option<Problem>,
     /// Why the pod failed as a whole.
     verdict: Option<Problem>,
+    /// Why it had to make room for others, if it had to.
+    disruption: Option<String>,
     /// The phase, once it is final.
     ended: Option<Phase>,
     address: Option<IpAddr>,
@@ -142,6 +144,7 @@ impl PodMachine {
             is_lost: false,
             problem: None,
             verdict: None,
+            disruption: None,
             ended: former.ended,
             address: None,
             set_up: BackOff::default(),
@@ -272,6 +275,7 @@ impl PodMachine {
             Event::Attached(answer) => self.attached(answer, now, actions),
             Event::Mounted(answer) => self.mounted(answer, now, actions),
             Event::SourcesChanged => self.look_again(now),
+            Event::Evicted(eviction) => self.evict(eviction, now, actions),
             Event::Woken => {}
             Event::Image(index, attempt, news) => {
                 if let Some((container, context)) = self.of_attempt(index, attempt) {

@@ -9,6 +9,7 @@ use api::{Cache, Key, Object};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, watch};
 
+use super::machine::Eviction;
 use crate::volumes::Source;
 
 /// What a worker has to know.
@@ -20,6 +21,8 @@ pub(super) struct Mail {
     pub(super) is_gone: bool,
     /// Counts the changes of what the pod shows or takes variables from.
     pub(super) sources: u64,
+    /// Why the pod has to go, if it has to.
+    pub(super) eviction: Option<Eviction>,
 }
 
 /// The sender of one worker's mail.
@@ -27,7 +30,7 @@ pub(super) type Post = watch::Sender<Mail>;
 
 /// Opens the mail of a new worker.
 pub(super) fn open(object: Object) -> (Post, watch::Receiver<Mail>) {
-    watch::channel(Mail { object, is_gone: false, sources: 0 })
+    watch::channel(Mail { object, is_gone: false, sources: 0, eviction: None })
 }
 
 impl Mail {
@@ -37,6 +40,11 @@ impl Mail {
 
     pub(super) fn pod_is_gone(&mut self) {
         self.is_gone = true;
+    }
+
+    /// The first reason stays.
+    pub(super) fn must_go(&mut self, eviction: Eviction) {
+        self.eviction.get_or_insert(eviction);
     }
 
     pub(super) fn sources_changed(&mut self) {

@@ -9,8 +9,10 @@ use api::resource::{LEASES, NODES};
 use api::{Key, Status};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::eviction::Pressure;
 use super::{NodeConfig, Shared};
 use crate::images::{Image, ImageStore};
 
@@ -29,7 +31,9 @@ const LEASE_NAMESPACE: &str = "kube-node-lease";
 pub(super) async fn keep_alive(shared: Arc<Shared>) {
     let config = &shared.config;
     let ready_since = config.clock.now();
-    while let Err(error) = register(config, ready_since).await {
+    let mut pressure = shared.evictions.pressure();
+    let pressure_now = |pressure: &mut watch::Receiver<Pressure>| *pressure.borrow_and_update();
+    while let Err(error) = register(config, pressure_now(&mut pressure), ready_since).await {
         warn!(node = config.name, %error, "node not registered");
         config.clock.sleep(RETRY).await;
     }
@@ -39,12 +43,17 @@ pub(super) async fn keep_alive(shared: Arc<Shared>) {
         if let Err(error) = renew(config).await {
             warn!(node = config.name, %error, "node lease not renewed");
         }
-        config.clock.sleep(BEAT).await;
-        if config.clock.now() >= next_report {
+        let has_turned = tokio::select! {
+            biased;
+            Ok(()) = pressure.changed() => true,
+            () = config.clock.sleep(BEAT) => false,
+        };
+        if has_turned || config.clock.now() >= next_report {
             next_report = add(config.clock.now(), REPORT);
-            let reported = match report(config, ready_since).await {
+            let pressure = pressure_now(&mut pressure);
+            let reported = match report(config, pressure, ready_since).await {
                 // Somebody deleted it though it lives.
-                Err(error) if error.is_not_found() => register(config, ready_since).await,
+                Err(error) if error.is_not_found() => register(config, pressure, ready_since).await,
                 reported => reported,
             };
             if let Err(error) = reported {
@@ -55,13 +64,13 @@ pub(super) async fn keep_alive(shared: Arc<Shared>) {
 }
 
 /// Adds the node, or takes over the one a former process registered.
-async fn register(config: &NodeConfig, ready_since: Timestamp) -> Result<(), Status> {
+async fn register(config: &NodeConfig, pressure: Pressure, ready_since: Timestamp) -> Result<(), Status> {
     let node = json!({
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": config.name, "labels": labels(config)},
         "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
-        "status": status(config, ready_since),
+        "status": status(config, pressure, ready_since),
     });
     match config.client.create(&NODES, "", &node).await {
         Err(refusal) if refusal.is_already_exists() => {
@@ -72,12 +81,12 @@ async fn register(config: &NodeConfig, ready_since: Timestamp) -> Result<(), Sta
         created => drop(created?),
     }
     // Servers may drop the status of a new object.
-    report(config, ready_since).await
+    report(config, pressure, ready_since).await
 }
 
-async fn report(config: &NodeConfig, ready_since: Timestamp) -> Result<(), Status> {
+async fn report(config: &NodeConfig, pressure: Pressure, ready_since: Timestamp) -> Result<(), Status> {
     let key = Key::cluster(config.name.as_str());
-    let patch = json!({"status": status(config, ready_since)});
+    let patch = json!({"status": status(config, pressure, ready_since)});
     config.client.patch(&NODES, &key, "status", patch).await.map(drop)
 }
 
@@ -123,18 +132,29 @@ fn architecture() -> &'static str {
     }
 }
 
-fn status(config: &NodeConfig, ready_since: Timestamp) -> Value {
+fn status(config: &NodeConfig, pressure: Pressure, ready_since: Timestamp) -> Value {
     let heartbeat = seconds(config.clock.now());
-    let condition = |name: &str, holds: bool, reason: &str, message: &str| {
+    let condition = |name: &str, holds: bool, since: Timestamp, reason: &str, message: &str| {
         json!({
             "type": name,
             "status": if holds { "True" } else { "False" },
             "reason": reason,
             "message": message,
             "lastHeartbeatTime": heartbeat,
-            "lastTransitionTime": seconds(ready_since),
+            "lastTransitionTime": seconds(since),
         })
     };
+    let (reason, message) = match pressure.memory {
+        true => ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+        false => ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    };
+    let memory_pressure =
+        condition("MemoryPressure", pressure.memory, pressure.memory_since, reason, message);
+    let (reason, message) = match pressure.disk {
+        true => ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+        false => ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    };
+    let disk_pressure = condition("DiskPressure", pressure.disk, pressure.disk_since, reason, message);
     json!({
         "capacity": config.capacity.amounts(),
         "allocatable": config.capacity.amounts(),
@@ -143,10 +163,10 @@ fn status(config: &NodeConfig, ready_since: Timestamp) -> Value {
             {"type": "Hostname", "address": config.name},
         ],
         "conditions": [
-            condition("MemoryPressure", false, "KubeletHasSufficientMemory", "the node has sufficient memory available"),
-            condition("DiskPressure", false, "KubeletHasNoDiskPressure", "the node has no disk pressure"),
-            condition("PIDPressure", false, "KubeletHasSufficientPID", "the node has sufficient PID available"),
-            condition("Ready", true, "KubeletReady", "the node runs pods"),
+            memory_pressure,
+            disk_pressure,
+            condition("PIDPressure", false, ready_since, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            condition("Ready", true, ready_since, "KubeletReady", "kubelet is posting ready status"),
         ],
         "images": images(config),
         "nodeInfo": {

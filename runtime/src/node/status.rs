@@ -11,6 +11,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+pub(super) use quality::class;
+
 use super::machine::{Condition, ContainerMachine, Health, Phase, PodMachine, State, Termination};
 use super::plan::Role;
 
@@ -41,7 +43,7 @@ pub fn status(machine: &PodMachine, pod: &Pod, host_address: IpAddr) -> PodStatu
         start_time: machine.start_time().map(whole_seconds),
         qos_class: match known.and_then(|known| known.qos_class.clone()) {
             Some(class) => Some(class),
-            None => Some(quality::class(pod).to_owned()),
+            None => Some(class(pod).to_owned()),
         },
         observed_generation: machine.plan().generation,
         ..PodStatus::default()

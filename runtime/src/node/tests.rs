@@ -4,6 +4,7 @@
 
 mod cluster;
 mod ephemeral;
+mod eviction;
 mod order;
 mod probes;
 mod restart;
@@ -290,7 +291,7 @@ async fn usage_is_known_of_containers_that_run() {
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_does_not_hold_is_told() {
     let trial = Trial::new("localhost/web:v1", "").await;
-    let resources = json!({"limits": {"ephemeral-storage": "1Gi"}});
+    let resources = json!({"limits": {"example.com/gpu": "1"}});
     let containers = json!([{"name": "main", "image": "localhost/web:v1", "resources": resources}]);
     trial.create(trial.pod("web", json!({"containers": containers}))).await;
     trial.settle().await;

@@ -2,7 +2,7 @@
 
 mod container;
 mod image;
-mod limits;
+pub(super) mod limits;
 mod mounts;
 mod probing;
 mod report;
@@ -14,7 +14,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use api::event::{Involved, Occurrence};
+use api::event::{Involved, Occurrence, Severity};
 use api::resource::SERVICES;
 use api::{Key, Object};
 use jiff::Timestamp;
@@ -29,6 +29,7 @@ use super::post::Mail;
 use super::presence::Stay;
 use super::room::Room;
 use crate::limits::PodLimits;
+use crate::limits::cpu::Currency;
 use crate::network::{Interface, PodIdentity};
 use crate::volumes::{self, PodVolumes};
 use container::{News, Place, Step};
@@ -75,7 +76,7 @@ impl Worker {
         let pod: &Pod = first.object.typed().expect("the agent has decoded the pod");
         let plan = PodPlan::of(&first.object, pod);
         let places = plan.containers.iter().map(|_| Place::default()).collect();
-        let limits = limits::of_pod(pod);
+        let limits = limits::of_pod(pod, Currency::Time);
         let reporter = Reporter::new(pod.status.clone().unwrap_or_default());
         let mut worker = Self {
             machine: PodMachine::new(plan, Former::of(pod), node.config.clock.now()),
@@ -110,6 +111,7 @@ impl Worker {
             match self.wake().await {
                 Wake::Mail => self.read_mail(),
                 Wake::News(index, news) => {
+                    self.tell_of_fuel(index, &news);
                     let event = self.places[index].take_in(index, news);
                     self.tell(event);
                 }
@@ -184,6 +186,9 @@ impl Worker {
             Err(error) => warn!(%error, "pod not understood"),
         }
         self.refresh_if_told(&before);
+        if let Some(eviction) = mail.eviction {
+            self.tell(Event::Evicted(eviction));
+        }
         if mail.sources != self.sources_seen {
             self.sources_seen = mail.sources;
             self.refresh();
@@ -251,11 +256,14 @@ impl Worker {
     }
 
     fn admit(&mut self) -> Result<(), super::machine::Refusal> {
+        self.node.evictions.admit(self.pod())?;
         self.room = Some(self.node.rooms.take(self.pod())?);
         Ok(())
     }
 
     fn attach(&mut self) -> Result<std::net::IpAddr, String> {
+        let currency = limits::currency(self.pod(), &self.node.config.cache)?;
+        self.limits = limits::of_pod(self.pod(), currency);
         let identity = PodIdentity { key: self.object.key(), uid: self.object.uid().into() };
         let interface = self.node.config.network.attach(&identity).map_err(|error| error.to_string())?;
         let address = interface.address();
@@ -273,6 +281,20 @@ impl Worker {
         let is_api = |object: &Object| api.is_some_and(|api| api.is_same(object));
         let own: Vec<Object> = own.filter(|object| !is_api(object)).collect();
         api.cloned().into_iter().chain(own).collect()
+    }
+
+    /// What a guest needed is the same in every run, so people compare it; its metrics are gone with it.
+    fn tell_of_fuel(&self, index: usize, news: &News) {
+        let fuel = self.places[index].used_fuel();
+        if matches!(news, News::Exited(_)) && fuel > 0 {
+            let message = format!("Container burnt {fuel} units of fuel");
+            self.record(Note {
+                container: Some(index),
+                severity: Severity::Normal,
+                reason: "FuelBurnt",
+                message,
+            });
+        }
     }
 
     fn record(&self, note: Note) {

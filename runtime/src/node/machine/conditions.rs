@@ -14,7 +14,7 @@ pub struct Condition {
     pub name: &'static str,
     /// Whether it holds.
     pub holds: bool,
-    /// Why not, in one word; empty if it holds.
+    /// Why not, in one word; empty if it holds and that is as it should be.
     pub reason: &'static str,
     /// Why not, in a sentence; may be empty.
     pub message: String,
@@ -36,11 +36,13 @@ pub(super) fn of(machine: &PodMachine, now: Timestamp) -> Conditions {
         ("ContainersReady", containers),
         ("PodScheduled", scheduled),
     ];
+    let disrupted = |message: &String| ("DisruptionTarget", (true, "TerminationByKubelet", message.clone()));
+    let conditions = conditions.into_iter().chain(machine.disruption.iter().map(disrupted));
     let known = |name, holds| {
         let mut known = machine.conditions.iter();
         known.find(|known| known.name == name && known.holds == holds)
     };
-    let conditions = conditions.into_iter().map(|(name, (holds, reason, message))| Condition {
+    let conditions = conditions.map(|(name, (holds, reason, message))| Condition {
         name,
         holds,
         reason,

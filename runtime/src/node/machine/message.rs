@@ -35,6 +35,8 @@ pub enum Event {
     Found(usize, Attempt, Finding),
     /// A ConfigMap or Secret the pod uses has changed.
     SourcesChanged,
+    /// The pod has to go: it uses too much, or the node has too little.
+    Evicted(Eviction),
     /// Time has passed.
     Woken,
 }
@@ -74,6 +76,17 @@ pub struct Refusal {
     pub reason: &'static str,
     /// A sentence.
     pub message: String,
+}
+
+/// Why a pod has to go before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Eviction {
+    /// What is too much or too little, in sentences.
+    pub message: String,
+    /// How long it may take to end.
+    pub grace: Duration,
+    /// Whether it goes for the node's sake, so that others should not hold its failure against it.
+    pub is_for_the_node: bool,
 }
 
 /// Why the volumes could not be made.

@@ -3,7 +3,7 @@
 use api::clock::add;
 use jiff::Timestamp;
 
-use super::message::Action;
+use super::message::{Action, Eviction};
 use super::set_up::{waiting, warning};
 use super::{ContainerMachine, Phase, PodMachine, Stage, Terms};
 
@@ -40,6 +40,18 @@ impl PodMachine {
     }
 
     /// Ends the containers. Connections still come in as long as a hook runs: it may be there to wait until they stop coming.
+    /// A pod that goes already, or has gone, is left alone.
+    pub(super) fn evict(&mut self, eviction: Eviction, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.verdict.is_some() || self.ended.is_some() || self.plan.deletion.is_some() {
+            return;
+        }
+        let Eviction { message, grace, is_for_the_node } = eviction;
+        actions.push(warning("Evicted", &message));
+        self.disruption = is_for_the_node.then(|| message.clone());
+        self.verdict = Some(waiting("Evicted", message));
+        self.stop_by(add(now, grace));
+    }
+
     pub(super) fn stop_containers(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         let Some(stop) = &self.stop else { return };
         let terms = Terms { deadline: stop.deadline, is_forced: self.is_lost, has_turn: true };

@@ -238,6 +238,8 @@ fn a_deleted_pod_is_asked_to_end_then_killed_then_removed() {
     trial.wait(10);
     assert_eq!(trial.delete(30), [""; 0], "asking again changes nothing");
     assert_eq!(trial.wait(19), [""; 0]);
+    // However little time there is, two seconds are left.
+    assert_eq!(trial.wait(1), [""; 0]);
     assert_eq!(trial.wait(1), ["Kill(0)"]);
     assert_eq!(trial.exit(0, 137), ["Release", "Remove"]);
     assert_eq!(trial.summary(), "Failed web:ended=137/0");
@@ -294,6 +296,36 @@ fn a_deadline_fails_the_pod_and_keeps_its_object() {
     assert_eq!(trial.summary(), "Failed job:ended=0/0");
     assert_eq!(trial.machine.verdict().unwrap().reason, "DeadlineExceeded");
     assert_eq!(trial.delete(30), ["Remove"]);
+}
+
+#[test]
+fn a_pod_that_has_to_go_fails_within_its_grace() {
+    let check = |is_for_the_node: bool| {
+        let mut trial = Trial::new(RestartPolicy::Always, &["web"]);
+        trial.tell(Event::Woken);
+        let message = "The node was low on resource: memory. ".to_owned();
+        let eviction = Eviction { message, grace: Duration::from_secs(1), is_for_the_node };
+        assert_eq!(
+            trial.tell(Event::Evicted(eviction.clone())),
+            [
+                "Evicted: The node was low on resource: memory. ",
+                "Drain",
+                "Killing: Stopping container web",
+                "Terminate(0)"
+            ]
+        );
+        assert_eq!(trial.tell(Event::Evicted(eviction.clone())), [""; 0], "it goes already");
+        assert_eq!(trial.wait(1), ["Kill(0)"]);
+        assert_eq!(trial.exit(0, 137), ["Release"]);
+        assert_eq!(trial.summary(), "Failed web:ended=137/0");
+        assert_eq!(trial.machine.verdict().unwrap().reason, "Evicted");
+        let disruption = trial.machine.conditions().iter().find(|known| known.name == "DisruptionTarget");
+        let disruption = disruption.map(|known| (known.holds, known.reason, known.message.as_str()));
+        let expected = (true, "TerminationByKubelet", eviction.message.as_str());
+        assert_eq!(disruption, is_for_the_node.then_some(expected));
+    };
+    check(true);
+    check(false);
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn lists(spec: &PodSpec) -> impl Iterator<Item = (&'static str, usize, &Containe
 }
 
 /// The limits that hold.
-const ENFORCED: [&str; 2] = ["cpu", "memory"];
+const ENFORCED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
 fn of_pod(spec: &PodSpec) -> Option<&'static str> {
     let dns_policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
@@ -63,7 +63,6 @@ fn of_pod(spec: &PodSpec) -> Option<&'static str> {
         ("hostPID", spec.host_pid == Some(true)),
         ("os", os.is_some_and(|name| name != "linux")),
         ("resourceClaims", is_filled(&spec.resource_claims)),
-        ("runtimeClassName", spec.runtime_class_name.is_some()),
         ("setHostnameAsFQDN", spec.set_hostname_as_fqdn == Some(true)),
     ])
 }
@@ -104,13 +103,13 @@ mod tests {
         };
         check(json!({}), None);
         check(
-            json!({"requests": {"ephemeral-storage": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}),
+            json!({"requests": {"hugepages-2Mi": "1Gi"}, "limits": {"cpu": "1", "ephemeral-storage": "1Gi"}}),
             None,
         );
         check(
-            json!({"limits": {"cpu": "1", "ephemeral-storage": "1Gi"}}),
+            json!({"limits": {"cpu": "1", "example.com/gpu": "1"}}),
             Some(
-                "spec.containers[1].resources.limits.ephemeral-storage: not enforced yet, the pod runs without",
+                "spec.containers[1].resources.limits.example.com/gpu: not enforced yet, the pod runs without",
             ),
         );
     }

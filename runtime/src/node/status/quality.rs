@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 type Amounts = Option<BTreeMap<String, Quantity>>;
 
 /// `Guaranteed` if every container's cpu and memory are limited and requested alike, `BestEffort` if none asks for any.
-pub(super) fn class(pod: &Pod) -> &'static str {
+pub(in crate::node) fn class(pod: &Pod) -> &'static str {
     let spec = pod.spec.as_ref();
     let first = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten());
     let containers = first.chain(spec.into_iter().flat_map(|spec| &spec.containers));

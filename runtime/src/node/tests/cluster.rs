@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::engine::scripted::ScriptedEngine;
 use crate::logs::LogConfig;
 use crate::network::{Network, NetworkConfig};
+use crate::node::eviction::EvictionConfig;
 use crate::node::{Capacity, Node, NodeConfig, NodeDialer};
 
 /// Objects by resource, namespace and name; every change is sent to all watches.
@@ -175,7 +176,13 @@ pub(super) struct Trial {
     tasks: JoinSet<()>,
 }
 
-fn start(server: &Arc<Server>, engine: &ScriptedEngine, clock: &Clock, folder: &Path) -> (Node, JoinSet<()>) {
+fn start(
+    server: &Arc<Server>,
+    engine: &ScriptedEngine,
+    clock: &Clock,
+    folder: &Path,
+    eviction: EvictionConfig,
+) -> (Node, JoinSet<()>) {
     let client = Client::new(Arc::new(Door(Arc::clone(server))), User::component("node"));
     let mut tasks = JoinSet::new();
     let config = NodeConfig {
@@ -190,6 +197,7 @@ fn start(server: &Arc<Server>, engine: &ScriptedEngine, clock: &Clock, folder: &
         capacity: Capacity { cpu_millis: 4000, memory_bytes: 1 << 30, storage_bytes: None, pods: 100 },
         host_paths: vec![],
         logs: LogConfig::default(),
+        eviction,
         clock: clock.clone(),
         cache: Node::cached(Cache::builder()).start(&client, clock, &mut tasks),
         recorder: Recorder::start(client.clone(), clock.clone(), "kubelet", &mut tasks),
@@ -201,6 +209,11 @@ fn start(server: &Arc<Server>, engine: &ScriptedEngine, clock: &Clock, folder: &
 impl Trial {
     /// A node that knows one image.
     pub(super) async fn new(image: &str, script: &str) -> Self {
+        Self::with_eviction(image, script, EvictionConfig::none()).await
+    }
+
+    /// The same, with what makes pods go.
+    pub(super) async fn with_eviction(image: &str, script: &str, eviction: EvictionConfig) -> Self {
         let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
         let server = Arc::new(Server {
             stored: Mutex::default(),
@@ -214,7 +227,7 @@ impl Trial {
         });
         let folder = tempfile::tempdir().unwrap();
         let engine = ScriptedEngine::new(clock.clone()).with(image, script);
-        let (node, tasks) = start(&server, &engine, &clock, folder.path());
+        let (node, tasks) = start(&server, &engine, &clock, folder.path(), eviction);
         let trial = Self { node, engine, server, clock, folder, tasks };
         trial.settle().await;
         trial
@@ -223,7 +236,9 @@ impl Trial {
     /// Ends the process of the node and starts another on the same folder.
     pub(super) async fn restart(&mut self) {
         self.tasks.shutdown().await;
-        (self.node, self.tasks) = start(&self.server, &self.engine, &self.clock, self.folder.path());
+        let folder = self.folder.path();
+        (self.node, self.tasks) =
+            start(&self.server, &self.engine, &self.clock, folder, EvictionConfig::none());
         self.settle().await;
     }
 
@@ -393,6 +408,11 @@ impl Trial {
         }
         files.sort();
         files
+    }
+
+    /// Where a volume of a pod is.
+    pub(super) fn volume(&self, pod: &str, volume: &str) -> std::path::PathBuf {
+        self.folder.path().join(format!("pods/uid-{pod}/volumes/{volume}"))
     }
 
     pub(super) fn read(&self, path: &str) -> String {

@@ -18,6 +18,7 @@ use super::words::LastWords;
 use super::{Worker, limits};
 use crate::engine::{Container, ContainerConfig, Exit, Mount, PrepareError, StartError};
 use crate::images::Pin;
+use crate::limits::ContainerLimits;
 use crate::logs::{LogFile, LogStream};
 use crate::node::env::{Surroundings, environment};
 use crate::node::images::PulledImage;
@@ -40,6 +41,8 @@ pub(super) struct Place {
     pub(super) beside: Beside,
     /// What it uses is counted as long as it lives.
     counted: Option<Counted>,
+    /// What it may use and has used, in this run or the last.
+    limits: Option<ContainerLimits>,
     /// How it is reached once it runs.
     reached: Option<Reached>,
     /// Where it leaves its last words.
@@ -97,6 +100,11 @@ impl Place {
 
     fn watch(&mut self, container: Box<dyn Container>) {
         self.doing = Some(attend(container, self.orders.subscribe()).boxed());
+    }
+
+    /// The fuel burnt in this run or the last.
+    pub(super) fn used_fuel(&self) -> u64 {
+        self.limits.as_ref().map_or(0, |limits| limits.cpu().used_fuel())
     }
 
     /// Drops what is being done, and the container with it.
@@ -224,7 +232,9 @@ impl Worker {
             config.stdin = Some(far);
             Input { pipe: Arc::new(Mutex::new(Some(near))), once }
         });
-        let spender = Spender::new(&config, self.object.uid(), &log.file, self.now());
+        self.places[index].limits = Some(config.limits.clone());
+        let image = prepared.image.reference.to_string();
+        let spender = Spender::new(&config, self.object.uid(), &image, &log.file, self.now());
         match prepared.program.start(config) {
             Ok(container) => {
                 self.places[index].counted = Some(self.node.usage.count(self.object.key(), spender, run > 0));

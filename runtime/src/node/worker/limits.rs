@@ -3,22 +3,57 @@
 use std::sync::Arc;
 
 use api::quantity::Quantity;
+use api::{Cache, Key, Resource};
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 
 use crate::limits::cpu::Currency;
 use crate::limits::{Amounts, ContainerLimits, PodLimits};
 
-/// The runtime class whose pods are charged in fuel.
-const FUEL_CLASS: &str = "fuel";
+/// The handler of runtime classes whose pods are charged in fuel.
+const FUEL: &str = "fuel";
+/// Handlers that classes in the world name. Programs tell by themselves what they need, so these all mean the same.
+const HANDLERS: [&str; 13] = [
+    "wasmtime",
+    "wasmedge",
+    "wasmer",
+    "wasm",
+    "wasmtime-spin",
+    "wasmtime-spin-v2",
+    "spin",
+    "wws",
+    "lunatic",
+    "slight",
+    "crun",
+    "crun-wasm",
+    "crun-wasmtime",
+];
+/// The classes of a cluster.
+pub(in crate::node) const RUNTIME_CLASSES: Resource =
+    Resource::new("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", false);
 /// Before a container's name: the annotation with all the fuel there is for a run of it.
 const BUDGET: &str = "peapod.dev/fuel.";
 
-/// The limits of the pod as a whole, if it has any.
-pub(super) fn of_pod(pod: &Pod) -> Arc<PodLimits> {
+/// What the pod's limits are counted in, as the handler of its runtime class says; an error if nobody knows that.
+pub(super) fn currency(pod: &Pod, cache: &Cache) -> Result<Currency, String> {
     let spec = pod.spec.as_ref();
-    let class = spec.and_then(|spec| spec.runtime_class_name.as_deref());
-    let currency = if class == Some(FUEL_CLASS) { Currency::Fuel } else { Currency::Time };
-    let resources = spec.and_then(|spec| spec.resources.as_ref());
+    let Some(class) =
+        spec.and_then(|spec| spec.runtime_class_name.as_deref()).filter(|name| !name.is_empty())
+    else {
+        return Ok(Currency::Time);
+    };
+    let Some(class) = cache.get(&RUNTIME_CLASSES, &Key::cluster(class)) else {
+        return Err(format!("RuntimeClass.node.k8s.io {class:?} not found"));
+    };
+    match class.value()["handler"].as_str().unwrap_or_default() {
+        FUEL => Ok(Currency::Fuel),
+        known if HANDLERS.contains(&known) => Ok(Currency::Time),
+        handler => Err(format!("failed to get sandbox runtime: no runtime for {handler:?} is configured")),
+    }
+}
+
+/// The limits of the pod as a whole, if it has any.
+pub(super) fn of_pod(pod: &Pod, currency: Currency) -> Arc<PodLimits> {
+    let resources = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref());
     PodLimits::new(currency, limit_bytes(resources), limit_millis(resources))
 }
 
@@ -51,7 +86,7 @@ fn budget(limits: &PodLimits, pod: &Pod, container: &str) -> Result<Option<u64>,
     };
     if limits.currency() == Currency::Time {
         return Err(format!(
-            "metadata.annotations[{annotation}]: fuel is counted only in pods with runtimeClassName {FUEL_CLASS:?}"
+            "metadata.annotations[{annotation}]: fuel is counted only in pods with runtimeClassName {FUEL:?}"
         ));
     }
     let amount = text.parse::<Quantity>().ok().and_then(|amount| u64::try_from(amount.value()).ok());
@@ -81,50 +116,49 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn limits(class: Value, annotations: Value, resources: Value) -> Result<ContainerLimits, String> {
+    fn limits(currency: Currency, annotations: Value, resources: Value) -> Result<ContainerLimits, String> {
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {"annotations": annotations},
             "spec": {
-                "runtimeClassName": class,
                 "resources": {"limits": {"memory": "1Gi"}},
                 "containers": [{"name": "main", "resources": resources}],
             },
         }))
         .expect("a pod");
-        of_container(&of_pod(&pod), &pod, &pod.spec.as_ref().expect("a spec").containers[0])
+        of_container(&of_pod(&pod, currency), &pod, &pod.spec.as_ref().expect("a spec").containers[0])
     }
 
     #[test]
     fn limits_are_read_from_the_pod() {
         let resources = json!({"limits": {"cpu": "1500m", "memory": "64Mi"}, "requests": {"cpu": "1"}});
-        let read = limits(Value::Null, json!({}), resources).expect("limits");
+        let read = limits(Currency::Time, json!({}), resources).expect("limits");
         assert_eq!((read.memory_limit(), read.cpu_request_millis()), (Some(64 << 20), 1000));
         assert_eq!((read.cpu().limit_millis(), read.cpu().currency()), (Some(1500), Currency::Time));
-        let none = limits(json!("wasmtime"), json!({}), Value::Null).expect("no limits");
+        let none = limits(Currency::Time, json!({}), Value::Null).expect("no limits");
         assert_eq!((none.memory_limit(), none.cpu().limit_millis()), (None, None));
     }
 
     #[test]
     fn fuel_has_its_class_and_its_budget() {
-        let check = |class: Value, budget: &str, expected: Result<u64, &str>| {
-            let read = limits(class, json!({"peapod.dev/fuel.main": budget}), Value::Null);
+        let check = |currency: Currency, budget: &str, expected: Result<u64, &str>| {
+            let read = limits(currency, json!({"peapod.dev/fuel.main": budget}), Value::Null);
             let left = read.map(|read| read.cpu().fuel_left());
             assert_eq!(left, expected.map_err(str::to_owned), "{budget}");
         };
-        check(json!("fuel"), "500M", Ok(500_000_000));
-        check(json!("fuel"), "12345", Ok(12_345));
+        check(Currency::Fuel, "500M", Ok(500_000_000));
+        check(Currency::Fuel, "12345", Ok(12_345));
         let invalid = |text: &str| {
             format!(
                 "metadata.annotations[peapod.dev/fuel.main]: Invalid value: {text:?}: must be a positive quantity, such as 500M"
             )
         };
         for text in ["", "much", "0", "-5"] {
-            check(json!("fuel"), text, Err(&invalid(text)));
+            check(Currency::Fuel, text, Err(&invalid(text)));
         }
         let elsewhere = "metadata.annotations[peapod.dev/fuel.main]: fuel is counted only in pods with runtimeClassName \"fuel\"";
-        check(Value::Null, "500M", Err(elsewhere));
+        check(Currency::Time, "500M", Err(elsewhere));
         assert_eq!(
-            limits(json!("fuel"), json!({}), Value::Null).expect("limits").cpu().fuel_left(),
+            limits(Currency::Fuel, json!({}), Value::Null).expect("limits").cpu().fuel_left(),
             u64::MAX
         );
     }
