@@ -1,5 +1,6 @@
 //! What a node answers when it is asked over HTTP, with the paths of the kubelet: logs, usage, metrics, pods, health.
 
+mod cadvisor;
 mod dialer;
 mod exec;
 mod forward;
@@ -101,6 +102,9 @@ impl Node {
             ["stats", "summary"] => Ok(json(self.summary().to_string().into())),
             ["metrics", "resource"] => {
                 Ok(text("text/plain; version=0.0.4; charset=utf-8", self.resource_metrics()))
+            }
+            ["metrics", "cadvisor"] => {
+                Ok(text("text/plain; version=0.0.4; charset=utf-8", self.cadvisor_metrics()))
             }
             ["metrics", "probes"] => {
                 Ok(text("text/plain; version=0.0.4; charset=utf-8", self.0.probed.page()))

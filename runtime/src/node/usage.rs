@@ -31,6 +31,8 @@ pub struct ContainerUsage {
     pub throttled: Duration,
     /// Memory in use now.
     pub memory_bytes: u64,
+    /// Fuel burnt; 0 where fuel is not counted.
+    pub fuel: u64,
     /// How long it was held back because it wrote its output too fast; counted when a wait is over.
     pub log_throttled: Duration,
 }
@@ -51,8 +53,10 @@ pub(super) struct Measurement {
     pub(super) pod: Key,
     pub(super) uid: Arc<str>,
     pub(super) name: Arc<str>,
+    pub(super) image: Arc<str>,
     pub(super) since: Timestamp,
     pub(super) measured: Measured,
+    pub(super) limits: ContainerLimits,
 }
 
 /// The running containers, by pod and in the order of their starts.
@@ -82,6 +86,7 @@ struct Spenders {
 pub(super) struct Spender {
     uid: Arc<str>,
     name: Arc<str>,
+    image: Arc<str>,
     since: Timestamp,
     limits: ContainerLimits,
     log: LogFile,
@@ -159,7 +164,9 @@ impl Usage {
                 pod: pod.clone(),
                 uid: Arc::clone(&spender.uid),
                 name: Arc::clone(&spender.name),
+                image: Arc::clone(&spender.image),
                 since: spender.since,
+                limits: spender.limits.clone(),
                 measured: Measured {
                     time: now,
                     cpu_used: spender.limits.cpu_used(),
@@ -227,10 +234,17 @@ impl Spenders {
 }
 
 impl Spender {
-    pub(super) fn new(config: &ContainerConfig, uid: &str, log: &LogFile, now: Timestamp) -> Self {
+    pub(super) fn new(
+        config: &ContainerConfig,
+        uid: &str,
+        image: &str,
+        log: &LogFile,
+        now: Timestamp,
+    ) -> Self {
         Self {
             uid: uid.into(),
             name: config.name.as_str().into(),
+            image: image.into(),
             since: now,
             limits: config.limits.clone(),
             log: log.clone(),
@@ -251,6 +265,7 @@ impl Spender {
             cpu_used: self.limits.cpu_used(),
             throttled: self.limits.cpu_held(),
             memory_bytes: self.limits.memory_used(),
+            fuel: self.limits.cpu().used_fuel(),
             log_throttled: self.log.held(),
         }
     }

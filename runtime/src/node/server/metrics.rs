@@ -8,7 +8,7 @@ use crate::node::usage::Measurement;
 use super::summary::total;
 
 /// A metric: its name, its type and what it tells.
-type Described = (&'static str, &'static str, &'static str);
+pub(super) type Described = (&'static str, &'static str, &'static str);
 
 const NODE_CPU: Described =
     ("node_cpu_usage_seconds_total", "counter", "CPU time the node has spent, in seconds");
@@ -30,7 +30,7 @@ impl Node {
     /// The metrics, measured now.
     pub(super) fn resource_metrics(&self) -> String {
         let (node, containers) = self.measure();
-        let mut page = Page(String::new());
+        let mut page = Page::default();
         let of_container = |one: &Measurement| {
             let (namespace, pod) = (&one.pod.namespace, &one.pod.name);
             format!("container=\"{}\",namespace=\"{namespace}\",pod=\"{pod}\"", one.name)
@@ -61,15 +61,25 @@ impl Node {
             pods().map(|(pod, sum)| (pod, sum.memory_bytes as f64, sum.time.as_millisecond())),
         );
         page.family(ERRORS, [(String::new(), 0.0, now)]);
-        page.0
+        page.into_text()
     }
 }
 
-struct Page(String);
+/// A page of metrics.
+#[derive(Default)]
+pub(super) struct Page(String);
 
 impl Page {
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
     /// Adds a metric with its lines: labels, value, and the time in milliseconds since 1970.
-    fn family(&mut self, (name, kind, help): Described, lines: impl IntoIterator<Item = (String, f64, i64)>) {
+    pub(super) fn family(
+        &mut self,
+        (name, kind, help): Described,
+        lines: impl IntoIterator<Item = (String, f64, i64)>,
+    ) {
         let page = &mut self.0;
         let mut put = |text: std::fmt::Arguments<'_>| page.write_fmt(text).expect("a string takes all text");
         put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));

@@ -98,6 +98,21 @@ async fn usage_is_told_of_the_node_and_of_what_runs() {
     ] {
         assert!(metrics.lines().any(|known| known.starts_with(line)), "{line} in {metrics}");
     }
+    let (_, metrics) = trial.ask("/metrics/cadvisor").await;
+    let of_pod =
+        "container=\"\",id=\"/kubepods/poduid-web\",image=\"\",name=\"\",namespace=\"default\",pod=\"web\"";
+    let of_main = "container=\"main\",id=\"/kubepods/poduid-web/main\",image=\"localhost/web:v1\",name=\"main\",\
+        namespace=\"default\",pod=\"web\"";
+    for line in [
+        format!("container_cpu_usage_seconds_total{{{of_pod},cpu=\"total\"}} 0 1767225602"),
+        format!("container_cpu_usage_seconds_total{{{of_main},cpu=\"total\"}} 0 "),
+        format!("container_memory_working_set_bytes{{{of_main}}} 0 "),
+        format!("container_spec_memory_limit_bytes{{{of_main}}} 0 "),
+        "# TYPE container_cpu_cfs_throttled_seconds_total counter".to_owned(),
+        "machine_cpu_cores 4 ".to_owned(),
+    ] {
+        assert!(metrics.lines().any(|known| known.starts_with(&line)), "{line} in {metrics}");
+    }
     trial.delete("web").await;
     trial.settle().await;
     assert_eq!(summary().await["pods"], json!([]));
