@@ -20,8 +20,10 @@ use crate::limits::memory::MemoryLimiter;
 use fuel::Fueled;
 use http::outgoing::Outgoing;
 
-/// How many handles a guest may hold: streams, requests, pollables, files.
-const MOST_HANDLES: usize = 16_384;
+/// How many handles a component may hold: streams, requests, pollables, files.
+const MOST_HANDLES: usize = 4096;
+/// How many a core module may hold, which are files: as many as a process may have open by default.
+const MOST_FILES: usize = 1024;
 /// How large a header section may be, as the host keeps it.
 const LARGEST_HEADERS: usize = 64 << 10;
 
@@ -97,7 +99,7 @@ impl ModuleGuest {
     /// A module's view of `surroundings`.
     pub fn new(surroundings: &Surroundings) -> Result<Self, ContextError> {
         let mut wasi = surroundings.module_context()?.build_p1();
-        wasi.ctx().table.set_max_capacity(MOST_HANDLES);
+        wasi.ctx().table.set_max_capacity(MOST_FILES);
         let limits = &surroundings.limits;
         let (memory, fuel) = (MemoryLimiter::new(limits.memory()), FuelGauge::new(limits.cpu()));
         Ok(Self { wasi, memory, fuel })

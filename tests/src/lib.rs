@@ -1,6 +1,7 @@
 //! Whole clusters in one process, scenarios as text, and the rule on things a test needs from outside.
 
 pub mod figures;
+pub mod hostile;
 pub mod https;
 pub mod load;
 pub mod real;

@@ -18,6 +18,11 @@ pub const PODS: &str = "/api/v1/namespaces/default/pods";
 /// Runs the benchmark with this command on all processors.
 pub fn run(command: &str, measure: impl Future<Output = Result<()>>) -> Result<()> {
     figures::head(command);
+    on_all_processors(measure)
+}
+
+/// Runs what measures on all processors.
+pub fn on_all_processors(measure: impl Future<Output = Result<()>>) -> Result<()> {
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     threads.block_on(measure)
 }

@@ -238,8 +238,6 @@ fn a_deleted_pod_is_asked_to_end_then_killed_then_removed() {
     trial.wait(10);
     assert_eq!(trial.delete(30), [""; 0], "asking again changes nothing");
     assert_eq!(trial.wait(19), [""; 0]);
-    // However little time there is, two seconds are left.
-    assert_eq!(trial.wait(1), [""; 0]);
     assert_eq!(trial.wait(1), ["Kill(0)"]);
     assert_eq!(trial.exit(0, 137), ["Release", "Remove"]);
     assert_eq!(trial.summary(), "Failed web:ended=137/0");
@@ -315,6 +313,8 @@ fn a_pod_that_has_to_go_fails_within_its_grace() {
             ]
         );
         assert_eq!(trial.tell(Event::Evicted(eviction.clone())), [""; 0], "it goes already");
+        // However little time there is, two seconds are left.
+        assert_eq!(trial.wait(1), [""; 0]);
         assert_eq!(trial.wait(1), ["Kill(0)"]);
         assert_eq!(trial.exit(0, 137), ["Release"]);
         assert_eq!(trial.summary(), "Failed web:ended=137/0");
