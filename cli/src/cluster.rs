@@ -20,7 +20,7 @@ use apiserver::auth::authority::Authority;
 use apiserver::{Apiserver, Registry, Storage};
 use controllers::{Controllers, Settings};
 use runtime::engine::Engine;
-use runtime::engine::wasm::{EngineConfig, WasmEngine};
+use runtime::engine::wasm::{EngineConfig, TOOLBOX, TOOLBOX_IMAGE, WasmEngine};
 use runtime::images::{ImageStore, Puller, RegistryConfig};
 use runtime::logs::LogConfig;
 
@@ -82,6 +82,7 @@ impl ClusterConfig {
 
     /// The same with room for so many instances; of all clusters in one process together at most what the machine can map.
     pub fn with_pool(images: ImageStore, image_dir: &Path, max_instances: u32) -> Result<Self> {
+        images.import_bytes(TOOLBOX, &TOOLBOX_IMAGE.parse()?)?;
         let clock = Clock::real();
         let cache_dir = image_dir.join("compiled");
         let engine = EngineConfig { clock: clock.clone(), max_instances, cache_dir, compiler: None };

@@ -76,6 +76,8 @@ pub struct ContainerConfig {
     pub ports: Vec<(u16, String)>,
     /// What it reads, if it reads anything.
     pub stdin: Option<Pipe>,
+    /// Whether it is promised a terminal.
+    pub tty: bool,
     /// Where its output goes.
     pub stdout: LogWriter,
     /// Where its errors go.

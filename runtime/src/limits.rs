@@ -93,6 +93,14 @@ impl ContainerLimits {
         self.0.cpu.set_limit(cpu_millis);
     }
 
+    /// For a part of the container, such as a command that runs beside its program: it counts for itself and within these.
+    pub fn part(&self) -> Self {
+        Self(Arc::new(Limits {
+            memory: Account::within(&self.0.memory, None),
+            cpu: CpuMeter::within(&self.0.cpu, None, self.cpu_request_millis(), None),
+        }))
+    }
+
     /// The memory in use: linear memories, tables and what the host buffers for the guest.
     pub fn memory_used(&self) -> u64 {
         self.0.memory.used()

@@ -2,10 +2,16 @@
 
 mod clocks;
 mod context;
+mod discipline;
+mod feed;
 mod filesystem;
 pub mod fuel;
 pub mod http;
 mod stdio;
+mod terminal;
+mod toolbox;
+
+use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -13,7 +19,12 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 pub use context::{ContextError, Surroundings};
+pub use discipline::Signals;
+pub use feed::Feed;
 pub use filesystem::{Mount, Preopens, open_mounted};
+pub use stdio::Sink;
+pub use terminal::{Interrupted, edit};
+pub use toolbox::{Call, Neighbours, Outcome, Process, link_toolbox};
 
 use crate::limits::cpu::FuelGauge;
 use crate::limits::memory::MemoryLimiter;
@@ -34,6 +45,7 @@ pub struct Guest {
     outgoing: Outgoing,
     table: ResourceTable,
     memory: MemoryLimiter,
+    neighbours: Option<Arc<dyn Neighbours>>,
     fuel: FuelGauge,
 }
 
@@ -67,6 +79,7 @@ impl Guest {
             table,
             memory: MemoryLimiter::new(surroundings.limits.memory()),
             fuel: FuelGauge::new(surroundings.limits.cpu()),
+            neighbours: surroundings.neighbours.clone(),
         })
     }
 

@@ -3,12 +3,15 @@
 //! An image becomes a [`WasmProgram`]: compiled, linked, checked. Started, it becomes a task on the guest threads; what the
 //! node agent holds is a handle to that task.
 
+mod commands;
 mod container;
 mod exit;
+mod instance;
 mod producers;
 mod settings;
 mod threads;
 mod ticker;
+mod toolbox;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -31,10 +34,12 @@ use crate::limits::cpu::{Currency, Metering, Weights};
 use crate::limits::memory::MemoryLimiter;
 use crate::wasi::fuel::{self, Fueled};
 use crate::wasi::http::HttpProgram;
-use crate::wasi::{Guest, ModuleGuest, link_component, link_module};
+use crate::wasi::{Guest, ModuleGuest, link_component, link_module, link_toolbox};
 use settings::Yielding;
 use threads::GuestThreads;
 use ticker::{EpochPerTurn, Ticker, TickingTime};
+use toolbox::Toolbox;
+pub use toolbox::{TOOLBOX, TOOLBOX_IMAGE};
 
 /// What an engine is made from.
 pub struct EngineConfig {
@@ -71,9 +76,9 @@ pub enum EngineError {
 
 /// Runs WebAssembly.
 pub struct WasmEngine {
-    timed: Programs,
+    timed: Arc<Programs>,
     /// Those whose fuel is counted, made when they are first asked for: few nodes ever are.
-    counted: OnceLock<Result<Programs, PrepareError>>,
+    counted: OnceLock<Result<Arc<Programs>, PrepareError>>,
     cache_dir: PathBuf,
     compiler: Arc<dyn Compiler>,
 }
@@ -82,8 +87,11 @@ pub struct WasmEngine {
 struct Programs {
     cache: CodeCache,
     components: Linker<Guest>,
+    /// The same with what only the toolbox may import.
+    toolboxes: Linker<Guest>,
     modules: wasmtime::Linker<ModuleGuest>,
     shared: Arc<Shared>,
+    toolbox: Toolbox,
     /// By what names their code. The lock of an entry is held while its image is compiled, so that all who want it wait for one.
     programs: Mutex<BTreeMap<String, Arc<Slot>>>,
     /// Those prepared last, the newest first.
@@ -155,7 +163,7 @@ impl WasmEngine {
         })
     }
 
-    fn programs(&self, currency: Currency) -> Result<&Programs, PrepareError> {
+    fn programs(&self, currency: Currency) -> Result<&Arc<Programs>, PrepareError> {
         let counts = currency == Currency::Fuel && self.timed.shared.yielding == Yielding::Epochs;
         if !counts {
             return Ok(&self.timed);
@@ -168,7 +176,7 @@ impl WasmEngine {
     }
 
     /// Instances whose fuel is counted are placed on demand: the pool's address space is for the others.
-    fn count_fuel(&self) -> Result<Programs, EngineError> {
+    fn count_fuel(&self) -> Result<Arc<Programs>, EngineError> {
         let timed = &self.timed.shared;
         let engine = settings::on_demand(Yielding::CountedFuel).map_err(EngineError::Wasmtime)?;
         let time = Arc::new(EpochPerTurn(engine.weak()));
@@ -187,7 +195,7 @@ impl WasmEngine {
 }
 
 impl Programs {
-    fn new(shared: Shared, cache_dir: &Path, compiler: &Arc<dyn Compiler>) -> Result<Self, EngineError> {
+    fn new(shared: Shared, cache_dir: &Path, compiler: &Arc<dyn Compiler>) -> Result<Arc<Self>, EngineError> {
         let (engine, is_virtual) = (&shared.engine, shared.yielding == Yielding::Fuel);
         let cache = CodeCache::open(cache_dir, engine, Arc::clone(compiler), is_virtual)
             .map_err(|source| EngineError::Cache { folder: cache_dir.to_owned(), source })?;
@@ -195,17 +203,21 @@ impl Programs {
         link_component(&mut components).map_err(EngineError::Wasmtime)?;
         let mut modules = wasmtime::Linker::new(engine);
         link_module(&mut modules).map_err(EngineError::Wasmtime)?;
-        Ok(Self {
+        let mut toolboxes = components.clone();
+        link_toolbox(&mut toolboxes).map_err(EngineError::Wasmtime)?;
+        Ok(Arc::new(Self {
             cache,
             components,
+            toolboxes,
             modules,
+            toolbox: Toolbox::built_in(cache_dir),
             shared: Arc::new(shared),
             programs: Mutex::default(),
             recent: Mutex::default(),
-        })
+        }))
     }
 
-    async fn program(&self, image: &Image) -> Result<Arc<WasmProgram>, PrepareError> {
+    async fn program(self: &Arc<Self>, image: &Image) -> Result<Arc<WasmProgram>, PrepareError> {
         if let Some(function) = image.function.as_deref().filter(|function| *function != "_start") {
             return Err(PrepareError {
                 message: format!(
@@ -216,7 +228,7 @@ impl Programs {
         }
         let slot = self.slot(&image.code);
         let mut known = slot.lock().await;
-        let program = |kind| Arc::new(WasmProgram { kind, shared: Arc::clone(&self.shared) });
+        let program = |kind| Arc::new(WasmProgram { kind, programs: Arc::clone(self) });
         if let Some(kind) = known.upgrade() {
             self.remember(&kind);
             return Ok(program(kind));
@@ -274,8 +286,12 @@ impl Programs {
                 if names.is_empty() { "nothing".into() } else { names.join(", ") }
             ));
         }
-        let linked = self.components.instantiate_pre(component).map_err(|error| missing(&error))?;
-        if serves {
+        let is_toolbox = self.toolbox.is(image);
+        let linker = if is_toolbox { &self.toolboxes } else { &self.components };
+        let linked = linker.instantiate_pre(component).map_err(|error| missing(&error))?;
+        if is_toolbox {
+            CommandPre::new(linked).map(Kind::Toolbox).map_err(|error| missing(&error))
+        } else if serves {
             let serves_once = producers::serves_once(&image.path);
             ProxyPre::new(linked)
                 .map(|proxy| Kind::Proxy(HttpProgram { proxy, serves_once }))
@@ -306,7 +322,7 @@ impl Engine for WasmEngine {
 /// A program ready to start.
 struct WasmProgram {
     kind: Arc<Kind>,
-    shared: Arc<Shared>,
+    programs: Arc<Programs>,
 }
 
 /// What a program is, with all its imports found.
@@ -316,13 +332,15 @@ enum Kind {
     Module(InstancePre<ModuleGuest>),
     /// A component with `run`.
     Command(CommandPre<Guest>),
+    /// The same, and it is the toolbox.
+    Toolbox(CommandPre<Guest>),
     /// A component that answers HTTP requests.
     Proxy(HttpProgram),
 }
 
 impl Program for WasmProgram {
     fn start(&self, config: ContainerConfig) -> Result<Box<dyn Container>, StartError> {
-        container::start(&self.shared, &self.kind, config)
+        container::start(&self.programs, &self.kind, config)
     }
 }
 

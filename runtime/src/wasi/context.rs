@@ -1,20 +1,19 @@
 //! From what a container is given to the WASI context of one instance.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use api::Clock;
 use api::channels::Pipe;
 use sha2::{Digest, Sha256};
 use wasmtime_wasi::WasiCtxBuilder;
-use wasmtime_wasi::cli::AsyncStdinStream;
 use wasmtime_wasi::random::Deterministic;
 
 use super::clocks;
 use super::filesystem::Preopens;
-use super::stdio::Output;
+use super::stdio::{Input, Output, Sink};
+use super::toolbox::Neighbours;
 use crate::limits::ContainerLimits;
-use crate::logs::LogWriter;
 use crate::network::Interface;
 
 /// All that the instances of one container share.
@@ -28,9 +27,13 @@ pub struct Surroundings {
     /// What the first instance reads; others read nothing.
     pub stdin: Mutex<Option<Pipe>>,
     /// Where its output goes.
-    pub stdout: LogWriter,
+    pub stdout: Sink,
     /// Where its errors go.
-    pub stderr: LogWriter,
+    pub stderr: Sink,
+    /// Whether it sits at a terminal.
+    pub tty: bool,
+    /// What runs beside it, for the toolbox.
+    pub neighbours: Option<Arc<dyn Neighbours>>,
     /// Its pod's place in the network.
     pub interface: Interface,
     /// What it may use.
@@ -76,15 +79,15 @@ impl Surroundings {
         builder
             .args(&self.args)
             .envs(&self.env)
-            .stdout(Output::new(self.stdout.clone()))
-            .stderr(Output::new(self.stderr.clone()))
+            .stdout(Output::new(self.stdout.clone(), self.tty))
+            .stderr(Output::new(self.stderr.clone(), self.tty))
             .allow_blocking_current_thread(inline)
             .max_random_size(MOST_RANDOM_BYTES)
             .allow_tcp(false)
             .allow_udp(false);
         let stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(stdin) = stdin {
-            builder.stdin(AsyncStdinStream::new(stdin));
+            builder.stdin(Input::new(stdin, self.tty));
         }
         self.enter_working_dir(&mut builder);
         clocks::set(&mut builder, &self.clock);

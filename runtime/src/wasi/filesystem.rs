@@ -1,5 +1,7 @@
 //! The directories a guest sees. WASI knows directories only, so files mounted alone are gathered into one.
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;

@@ -1,4 +1,5 @@
-//! Standard output and error of guests: written to the container's log, blocking while the log wants no more.
+//! The standard streams of guests. What they write goes to the container's log or to a client, and waits while either wants
+//! no more.
 
 use std::future::Future;
 use std::io;
@@ -6,40 +7,111 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use api::channels::Pipe;
 use bytes::Bytes;
 use futures::FutureExt;
-use tokio::io::AsyncWrite;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use tokio::io::{AsyncRead, AsyncWrite};
+use wasmtime_wasi::cli::{AsyncStdinStream, IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+use super::discipline::end_lines;
+use super::feed::Feed;
 use crate::logs::LogWriter;
 
 /// How much a guest may hand over at once: what the host buffers for it.
 const LARGEST_WRITE: usize = 16 << 10;
 
+/// Where output goes. A clone leads to the same place.
+#[derive(Clone, Debug)]
+pub enum Sink {
+    /// To the log of a container.
+    Log(LogWriter),
+    /// To whoever called the command.
+    Client(Feed),
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Sink {
+    /// Writes, whether or not it wants more.
+    pub fn write(&self, bytes: &[u8]) {
+        match self {
+            Self::Log(log) => log.write(bytes),
+            Self::Client(feed) => feed.write(bytes),
+            Self::Nowhere => {}
+        }
+    }
+
+    /// Waits until it wants more.
+    pub async fn ready(&self) {
+        match self {
+            Self::Log(log) => log.ready().await,
+            Self::Client(feed) => feed.ready().await,
+            Self::Nowhere => {}
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Client(feed) if feed.is_unread())
+    }
+}
+
+/// What a guest reads.
+pub(super) struct Input {
+    stream: AsyncStdinStream,
+    is_terminal: bool,
+}
+
+impl Input {
+    pub(super) fn new(pipe: Pipe, is_terminal: bool) -> Self {
+        Self { stream: AsyncStdinStream::new(pipe), is_terminal }
+    }
+}
+
+impl IsTerminal for Input {
+    fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+}
+
+impl StdinStream for Input {
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        self.stream.async_stream()
+    }
+
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        self.stream.p2_stream()
+    }
+}
+
 /// One output of a guest.
 #[derive(Clone)]
 pub(super) struct Output {
-    writer: LogWriter,
+    sink: Sink,
+    is_terminal: bool,
     /// What may still be written before asking again. Without it, a guest that never asks would never be held back.
     permit: usize,
 }
 
 impl Output {
-    pub(super) fn new(writer: LogWriter) -> Self {
-        Self { writer, permit: 0 }
+    pub(super) fn new(sink: Sink, is_terminal: bool) -> Self {
+        Self { sink, is_terminal, permit: 0 }
+    }
+
+    fn pass(&self, bytes: &[u8]) {
+        if self.is_terminal { self.sink.write(&end_lines(bytes)) } else { self.sink.write(bytes) }
     }
 }
 
 impl IsTerminal for Output {
     fn is_terminal(&self) -> bool {
-        false
+        self.is_terminal
     }
 }
 
 impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(AsyncOutput { writer: self.writer.clone(), waiting: Mutex::new(None) })
+        Box::new(AsyncOutput { output: self.clone(), waiting: Mutex::new(None) })
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -51,7 +123,10 @@ impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let left = self.permit.checked_sub(bytes.len());
         self.permit = left.ok_or_else(|| StreamError::trap("more is written than check-write allowed"))?;
-        self.writer.write(&bytes);
+        if self.sink.is_closed() {
+            return Err(StreamError::Closed);
+        }
+        self.pass(&bytes);
         Ok(())
     }
 
@@ -60,7 +135,10 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.writer.ready().now_or_never().is_some() {
+        if self.sink.is_closed() {
+            return Err(StreamError::Closed);
+        }
+        if self.sink.ready().now_or_never().is_some() {
             self.permit = LARGEST_WRITE;
         }
         Ok(self.permit)
@@ -71,8 +149,8 @@ impl OutputStream for Output {
 impl Pollable for Output {
     async fn ready(&mut self) {
         if self.permit == 0 {
-            self.writer.ready().await;
-            // Kept until it is used, whoever writes to the log in between.
+            self.sink.ready().await;
+            // Kept until it is used, whoever writes to the same place in between.
             self.permit = LARGEST_WRITE;
         }
     }
@@ -82,7 +160,7 @@ type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The same as a stream of tokio's, which WASI 0.3 asks for.
 struct AsyncOutput {
-    writer: LogWriter,
+    output: Output,
     /// In a mutex only to be `Sync`; it is never contended.
     waiting: Mutex<Option<Waiting>>,
 }
@@ -96,13 +174,16 @@ impl AsyncWrite for AsyncOutput {
         let this = &mut *self;
         let waiting = this.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
         let wait = waiting.get_or_insert_with(|| {
-            let writer = this.writer.clone();
-            Box::pin(async move { writer.ready().await })
+            let sink = this.output.sink.clone();
+            Box::pin(async move { sink.ready().await })
         });
         ready!(wait.as_mut().poll(context));
         *waiting = None;
+        if this.output.sink.is_closed() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let taken = bytes.len().min(LARGEST_WRITE);
-        this.writer.write(&bytes[..taken]);
+        this.output.pass(&bytes[..taken]);
         Poll::Ready(Ok(taken))
     }
 
@@ -130,7 +211,7 @@ mod tests {
         let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().expect("a time"));
         let config = LogConfig { rate_bytes_per_second: 1024, burst_bytes: 1024, ..LogConfig::default() };
         let log = LogFile::open(folder.path().join("0.log"), config, clock.clone());
-        let mut output = Output::new(log.writer(LogStream::Stdout));
+        let mut output = Output::new(Sink::Log(log.writer(LogStream::Stdout)), false);
         let write = |output: &mut Output, bytes: usize| output.write(vec![b'y'; bytes].into());
         assert!(matches!(write(&mut output, 1), Err(StreamError::Trap(_))));
         assert_eq!(output.check_write().expect("leave"), LARGEST_WRITE);

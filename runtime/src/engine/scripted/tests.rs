@@ -48,6 +48,7 @@ impl Trial {
             working_dir: String::new(),
             ports: vec![],
             stdin: None,
+            tty: false,
             stdout: self.log.writer(LogStream::Stdout),
             stderr: self.log.writer(LogStream::Stderr),
             interface: self.interface.clone(),

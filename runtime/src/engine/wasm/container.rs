@@ -5,26 +5,23 @@
 //!     └──► Failed                       kill: both end at their next yield
 //! ```
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
-use futures::future::{BoxFuture, Either, select};
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use wasmtime::{InstancePre, PoolConcurrencyLimitError, Store};
+use wasmtime::InstancePre;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use super::super::{Container, ContainerConfig, Exit, StartError};
-use super::exit::{self, Called};
-use super::{Kind, Shared};
-use crate::limits::memory::MemoryLimiter;
+use super::super::{Commands, Container, ContainerConfig, Exit, StartError};
+use super::commands::Inside;
+use super::{Kind, Programs, Shared, exit, instance};
 use crate::network::Listener;
-use crate::wasi::fuel::{self, Fueled};
 use crate::wasi::http::{Ended, Handler, HttpProgram, serve};
-use crate::wasi::{ContextError, Guest, ModuleGuest, Preopens, Surroundings};
+use crate::wasi::{Guest, Interrupted, ModuleGuest, Preopens, Signals, Sink, Surroundings, edit};
 
 #[derive(Clone, Debug)]
-enum Phase {
+pub(super) enum Phase {
     Starting,
     Running,
     Failed(String),
@@ -43,6 +40,7 @@ struct WasmContainer {
     phase: watch::Receiver<Phase>,
     asked: watch::Sender<Asked>,
     task: JoinHandle<()>,
+    inside: Inside,
     /// Keeps the program known to the engine, so that the next container shares its code.
     _program: Arc<Kind>,
 }
@@ -55,13 +53,13 @@ enum Work {
 }
 
 pub(super) fn start(
-    shared: &Arc<Shared>,
+    programs: &Arc<Programs>,
     kind: &Arc<Kind>,
-    config: ContainerConfig,
+    mut config: ContainerConfig,
 ) -> Result<Box<dyn Container>, StartError> {
     let work = match &**kind {
         Kind::Module(program) => Work::Module(program.clone()),
-        Kind::Command(program) => Work::Command(program.clone()),
+        Kind::Command(program) | Kind::Toolbox(program) => Work::Command(program.clone()),
         Kind::Proxy(program) => {
             let port = http_port(&config.env, &config.ports);
             let listener = config
@@ -71,38 +69,55 @@ pub(super) fn start(
             Work::Serve(program.clone(), listener)
         }
     };
+    let shared = &programs.shared;
     let (phase, phase_seen) = watch::channel(Phase::Starting);
     let (asked, asked_seen) = watch::channel(Asked::Run);
-    let life = Life {
-        surroundings: Arc::new(surroundings(shared, config)?),
-        shared: Arc::clone(shared),
-        phase,
-        asked: asked_seen,
-    };
+    let directories = Preopens::new(&config.mounts, &shared.scratch)
+        .map_err(|error| StartError { message: error.to_string() })?;
+    let inside = Inside::new(programs, kind, &config, &directories, phase_seen.clone());
+    let (typed, signals) = (config.tty.then(|| config.stdin.take()).flatten(), signals(kind));
+    let mut surroundings = surroundings(shared, config, directories);
+    let mut typing: Option<BoxFuture<'static, Interrupted>> = None;
+    if let Some(typed) = typed {
+        let (read, carrying) = edit(typed, surroundings.stdout.clone(), signals);
+        surroundings.stdin = Mutex::new(Some(read));
+        typing = Some(Box::pin(carrying));
+    }
+    if matches!(**kind, Kind::Toolbox(_)) {
+        surroundings.neighbours = Some(Arc::new(inside.clone()));
+    }
+    let life =
+        Life { surroundings: Arc::new(surroundings), shared: Arc::clone(shared), phase, asked: asked_seen };
     Ok(Box::new(WasmContainer {
         phase: phase_seen,
         asked,
-        task: shared.threads.handle().spawn(life.live(work)),
+        task: shared.threads.handle().spawn(life.live(work, typing)),
+        inside,
         _program: Arc::clone(kind),
     }))
 }
 
-fn surroundings(shared: &Shared, config: ContainerConfig) -> Result<Surroundings, StartError> {
-    let directories = Preopens::new(&config.mounts, &shared.scratch)
-        .map_err(|error| StartError { message: error.to_string() })?;
-    Ok(Surroundings {
+/// How a program hears of interrupts at its terminal.
+pub(super) fn signals(kind: &Kind) -> Signals {
+    if matches!(kind, Kind::Toolbox(_)) { Signals::Within } else { Signals::Apart }
+}
+
+fn surroundings(shared: &Shared, config: ContainerConfig, directories: Preopens) -> Surroundings {
+    Surroundings {
         seed: format!("{}/{}", config.pod, config.name),
         args: config.args,
         env: config.env,
         working_dir: config.working_dir,
         stdin: Mutex::new(config.stdin),
-        stdout: config.stdout,
-        stderr: config.stderr,
+        stdout: Sink::Log(config.stdout),
+        stderr: Sink::Log(config.stderr),
+        tty: config.tty,
+        neighbours: None,
         interface: config.interface,
         limits: config.limits,
         clock: shared.clock.clone(),
         directories,
-    })
+    }
 }
 
 /// Where a `wasi:http` program listens, by the conventions that others have set.
@@ -129,14 +144,17 @@ struct Life {
 }
 
 impl Life {
-    async fn live(self, work: Work) {
-        let last = {
-            let killed = pin!(self.asked_for(Asked::Kill));
-            let guest = pin!(self.run(work));
-            match select(killed, guest).await {
-                Either::Left(((), _)) => Phase::Ended(exit::killed()),
-                Either::Right((last, _)) => last,
-            }
+    async fn live(self, work: Work, typing: Option<BoxFuture<'static, Interrupted>>) {
+        let last = tokio::select! {
+            biased;
+            () = self.asked_for(Asked::Kill) => Phase::Ended(exit::killed()),
+            Interrupted = async {
+                match typing {
+                    Some(typing) => typing.await,
+                    None => std::future::pending().await,
+                }
+            } => Phase::Ended(exit::interrupted()),
+            last = self.run(work) => last,
         };
         // Whoever hears of the end finds the ports free and the log complete.
         let Self { phase, surroundings, .. } = self;
@@ -152,63 +170,35 @@ impl Life {
     }
 
     async fn run(&self, work: Work) -> Phase {
-        match work {
+        let (shared, around) = (&*self.shared, &*self.surroundings);
+        let runs = || drop(self.phase.send_replace(Phase::Running));
+        let ran = match work {
             Work::Module(program) => {
-                let call = async |store: &mut Store<ModuleGuest>| {
-                    let instance = program.instantiate_async(&mut *store).await?;
-                    let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
-                    self.runs();
-                    start.call_async(&mut *store, ()).await.map(Ok)
-                };
-                self.run_command(ModuleGuest::new(&self.surroundings), ModuleGuest::memory, call).await
+                self.until_terminated(instance::run_module(shared, &program, around, runs)).await
             }
             Work::Command(program) => {
-                let call = async |store: &mut Store<Guest>| {
-                    let instance = program.instantiate_async(&mut *store).await?;
-                    self.runs();
-                    instance.wasi_cli_run().call_run(&mut *store).await
-                };
-                self.run_command(Guest::new(&self.surroundings), Guest::memory, call).await
+                self.until_terminated(instance::run_command(shared, &program, around, runs)).await
             }
-            Work::Serve(program, listener) => self.serve(program, listener).await,
-        }
+            Work::Serve(program, listener) => {
+                runs();
+                Ok(self.serve(program, listener).await)
+            }
+        };
+        ran.map_or_else(Phase::Failed, Phase::Ended)
     }
 
-    fn runs(&self) {
-        self.phase.send_replace(Phase::Running);
-    }
-
-    async fn run_command<T: Fueled>(
+    async fn until_terminated(
         &self,
-        guest: Result<T, ContextError>,
-        memory: fn(&mut T) -> &mut MemoryLimiter,
-        call: impl AsyncFnOnce(&mut Store<T>) -> Called,
-    ) -> Phase {
-        let store = guest.map_err(wasmtime::Error::from).and_then(|guest| self.shared.store(guest, memory));
-        let mut store = match store {
-            Ok(store) => store,
-            Err(error) => return Phase::Failed(format!("{error:#}")),
-        };
-        let called = {
-            let terminated = pin!(self.asked_for(Asked::Terminate));
-            let meter = self.surroundings.limits.cpu();
-            let called = pin!(self.shared.metering.run(meter, call(&mut store)));
-            match select(terminated, called).await {
-                Either::Left(((), _)) => return Phase::Ended(exit::terminated()),
-                Either::Right((called, _)) => called,
-            }
-        };
-        if let Err(error) = &called
-            && error.is::<PoolConcurrencyLimitError>()
-        {
-            return Phase::Failed(format!("this node has no room for another instance: {error}"));
+        ran: impl Future<Output = Result<Exit, String>>,
+    ) -> Result<Exit, String> {
+        tokio::select! {
+            biased;
+            () = self.asked_for(Asked::Terminate) => Ok(exit::terminated()),
+            ran = ran => ran,
         }
-        fuel::settle(&mut store, self.shared.clock.now());
-        let denied_memory = memory(store.data_mut()).denied();
-        Phase::Ended(exit::of_command(called, denied_memory, &self.surroundings.stderr))
     }
 
-    async fn serve(&self, program: HttpProgram, listener: Listener) -> Phase {
+    async fn serve(&self, program: HttpProgram, listener: Listener) -> Exit {
         let (shared, surroundings) = (Arc::clone(&self.shared), Arc::clone(&self.surroundings));
         let handler = Handler {
             program,
@@ -219,12 +209,11 @@ impl Life {
             clock: self.shared.clock.clone(),
             stderr: self.surroundings.stderr.clone(),
         };
-        self.runs();
-        Phase::Ended(match serve(handler, listener, self.asked_for(Asked::Terminate)).await {
+        match serve(handler, listener, self.asked_for(Asked::Terminate)).await {
             Ended::Drained => exit::terminated(),
             Ended::OutOfMemory => exit::out_of_memory(),
             Ended::OutOfFuel => exit::out_of_fuel(),
-        })
+        }
     }
 }
 
@@ -259,6 +248,10 @@ impl Container for WasmContainer {
                 Ok(_) | Err(_) => exit::lost(),
             }
         })
+    }
+
+    fn commands(&self) -> Option<Arc<dyn Commands>> {
+        Some(Arc::new(self.inside.clone()))
     }
 
     fn terminate(&mut self) {

@@ -3,8 +3,7 @@
 use wasmtime_wasi::I32Exit;
 
 use super::super::{Exit, ExitReason};
-use crate::logs::LogWriter;
-use crate::wasi::fuel;
+use crate::wasi::{Sink, fuel};
 
 /// What a command's call gave: `Err(())` in `Ok` is a `run` that failed.
 pub(super) type Called = wasmtime::Result<Result<(), ()>>;
@@ -17,9 +16,11 @@ const TRAPPED: i32 = 134;
 const KILLED: i32 = 137;
 /// As a shell reports a program ended by SIGTERM.
 const TERMINATED: i32 = 143;
+/// As a shell reports a program ended by SIGINT.
+const INTERRUPTED: i32 = 130;
 
 /// The exit of a command. `denied_memory` says that it was refused memory: if it failed, it failed of that.
-pub(super) fn of_command(called: Called, denied_memory: bool, stderr: &LogWriter) -> Exit {
+pub(super) fn of_command(called: Called, denied_memory: bool, stderr: &Sink) -> Exit {
     let error = match called {
         Ok(Ok(())) => return with_code(0),
         Ok(Err(())) if denied_memory => return out_of_memory(),
@@ -60,6 +61,10 @@ pub(super) fn out_of_fuel() -> Exit {
 
 pub(super) fn terminated() -> Exit {
     with_code(TERMINATED)
+}
+
+pub(super) fn interrupted() -> Exit {
+    with_code(INTERRUPTED)
 }
 
 pub(super) fn killed() -> Exit {

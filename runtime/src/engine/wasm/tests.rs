@@ -5,7 +5,9 @@
 mod bench;
 mod commands;
 mod escape;
+mod exec;
 mod fuel;
 mod hostile;
 mod http;
+mod toolbox;
 mod workloads;

@@ -166,8 +166,7 @@ impl Node {
 }
 
 /// What is said where nothing but the container's own program can run.
-const NO_COMMANDS: &str =
-    "exec is not supported yet: a WebAssembly container runs its own program and no other";
+const NO_COMMANDS: &str = "this container runs its own program and no other";
 
 /// Passes output on. What nobody reads is lost.
 async fn pass(end: &mut Option<Pipe>, bytes: &Bytes) {

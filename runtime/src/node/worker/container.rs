@@ -227,6 +227,7 @@ impl Worker {
         };
         let name = config.name.clone();
         let (stdin, tty) = self.input(index);
+        config.tty = tty;
         let stdin = stdin.map(|once| {
             let (near, far) = pipe();
             config.stdin = Some(far);
@@ -328,6 +329,7 @@ impl Worker {
                 ports.collect()
             },
             stdin: None,
+            tty: false,
             stdout: log.file.writer(LogStream::Stdout),
             stderr: log.file.writer(LogStream::Stderr),
             interface: interface.clone(),

@@ -18,8 +18,7 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, HyperOutgoingBody};
 use crate::limits::ContainerLimits;
 use crate::limits::cpu::Metering;
 use crate::limits::memory::Charge;
-use crate::logs::LogWriter;
-use crate::wasi::{Guest, fuel};
+use crate::wasi::{Guest, Sink, fuel};
 
 use super::outgoing::WRITE_AHEAD_BYTES;
 
@@ -58,7 +57,7 @@ pub struct Handler {
     /// The time.
     pub clock: Clock,
     /// Where traps are told.
-    pub stderr: LogWriter,
+    pub stderr: Sink,
 }
 
 pub(super) type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;

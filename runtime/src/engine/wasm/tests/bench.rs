@@ -57,6 +57,15 @@ impl Bench {
         }
     }
 
+    /// With another toolbox than the one of this binary.
+    pub(super) fn with_toolbox(bytes: Vec<u8>) -> Self {
+        let mut bench = Self::new();
+        let folder = bench.folder.path().join("code");
+        let programs = Arc::get_mut(&mut bench.engine.timed).unwrap();
+        programs.toolbox = Toolbox::of(bytes.into(), &folder);
+        bench
+    }
+
     pub(super) fn image(&self, name: &str, wasm: &[u8]) -> Image {
         self.images.import_bytes(wasm, &Reference::local(name).unwrap()).unwrap()
     }
@@ -171,6 +180,7 @@ impl Given {
             working_dir: String::new(),
             ports: Vec::new(),
             stdin: None,
+            tty: false,
             stdout: self.log.writer(LogStream::Stdout),
             stderr: self.log.writer(LogStream::Stderr),
             interface: self.interface.clone(),
