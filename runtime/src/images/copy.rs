@@ -6,10 +6,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Makes `place` a copy of `root`, whatever was there before.
-pub fn copy_root(root: &Path, place: &Path) -> io::Result<()> {
+use super::unpack::make_folders;
+
+/// Makes `place` a copy of `root`, whatever was there before, with folders where other things are mounted, so that a listing shows
+/// them.
+pub fn copy_root(root: &Path, place: &Path, mount_points: &[PathBuf]) -> io::Result<()> {
     match fs::remove_dir_all(place) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -17,7 +20,8 @@ pub fn copy_root(root: &Path, place: &Path) -> io::Result<()> {
     if let Some(parent) = place.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
     }
-    copy_folder(root, place)
+    copy_folder(root, place)?;
+    make_folders(place, mount_points)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
@@ -63,8 +67,13 @@ mod tests {
         fs::write(root.join("etc/hosts"), "image").unwrap();
         fs::set_permissions(root.join("etc/hosts"), fs::Permissions::from_mode(0o640)).unwrap();
         symlink("etc/hosts", root.join("link")).unwrap();
+        symlink("../../../../..", root.join("up")).unwrap();
+        let points =
+            ["/data/deep", "etc/hosts", "etc/hosts/below", "up/var", "../out", "/"].map(PathBuf::from);
         for _ in 0..2 {
-            copy_root(&root, &place).unwrap();
+            copy_root(&root, &place, &points).unwrap();
+            assert!(place.join("data/deep").is_dir() && place.join("var").is_dir());
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
             assert_eq!(fs::read_to_string(place.join("link")).unwrap(), "image");
             assert!(place.join("etc/empty").is_dir() && !place.join("new").exists());
             let (copied, original) = (place.join("etc/hosts"), root.join("etc/hosts"));

@@ -202,6 +202,7 @@ impl ImageConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn hash(number: u8) -> String {
@@ -279,5 +280,57 @@ mod tests {
         assert_eq!((config.working_dir.as_str(), config.ports), ("/srv", vec![80]));
         assert_eq!(ImageConfig::parse(b"{}"), ImageConfig::default());
         assert_eq!(ImageConfig::parse(b"\0asm"), ImageConfig::default());
+    }
+
+    fn json_value() -> impl Strategy<Value = serde_json::Value> {
+        let word = prop::sample::select(vec![
+            "schemaVersion",
+            "config",
+            "layers",
+            "manifests",
+            "mediaType",
+            "digest",
+            "size",
+            "platform",
+            "os",
+            "Env",
+            "Entrypoint",
+            "ExposedPorts",
+            "wasi",
+            "A=1",
+            "80/tcp",
+            "",
+        ]);
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<i64>().prop_map(|number| json!(number)),
+            any::<f64>().prop_map(|number| json!(number)),
+            word.clone().prop_map(|word| json!(word)),
+            Just(json!(hash(1))),
+        ];
+        leaf.prop_recursive(4, 64, 6, move |inner| {
+            let object = prop::collection::btree_map(word.clone(), inner.clone(), 0..6);
+            prop_oneof![
+                prop::collection::vec(inner, 0..6).prop_map(|list| json!(list)),
+                object.prop_map(|object| json!(object)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_strangers_write_is_read_or_refused(
+            mut value in json_value(), bytes in prop::collection::vec(any::<u8>(), 0..200)
+        ) {
+            if let Some(object) = value.as_object_mut() {
+                object.insert("schemaVersion".to_owned(), json!(2));
+            }
+            let text = value.to_string();
+            if let Ok(Manifest::Index(choices)) = Manifest::parse(text.as_bytes()) {
+                let _ = choose(&choices, "amd64");
+            }
+            let _ = ImageConfig::parse(json!({"config": value}).to_string().as_bytes());
+            let _ = (Manifest::parse(&bytes), ImageConfig::parse(&bytes));
+        }
     }
 }

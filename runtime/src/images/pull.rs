@@ -1,5 +1,7 @@
 //! Pulls images: one pull of a name at a time, a few at once, each from a mirror if one has it.
 
+mod problem;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +20,9 @@ use super::manifest::{Descriptor, LARGEST, Manifest, Parts, choose};
 use super::registry::{Endpoint, Https, RegistryError, Session};
 use super::store::{Entry, ImageStore, Writing};
 use super::unpack::{USUAL, unpack};
-use super::{BadManifest, Image, ImageConfig, ImageKind, Reference, UnpackError};
+use super::{BadManifest, Image, ImageConfig, ImageKind, Reference};
+use problem::Problem;
+pub use problem::PullError;
 
 /// Pulls at once; the others wait.
 const MOST_PULLS: usize = 5;
@@ -71,62 +75,6 @@ pub enum Progress {
     Unpacking,
 }
 
-/// An image could not be pulled. In the words of container runtimes, as people search for them.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .problem.words(.reference))]
-pub struct PullError {
-    reference: Box<Reference>,
-    problem: Problem,
-}
-
-/// Why an image could not be pulled.
-#[derive(Debug)]
-enum Problem {
-    /// Its registry does not have it, or does not let us know.
-    Unresolved(RegistryError),
-    /// The same, and only another program knows the credentials.
-    Helped(RegistryError),
-    /// What is known of it cannot be used.
-    Bad(BadManifest),
-    /// A part of it did not come.
-    NotBrought(RegistryError),
-    /// Its files cannot be unpacked.
-    NotUnpacked(UnpackError),
-    /// The disk refused.
-    Disk(io::Error),
-}
-
-impl Problem {
-    fn words(&self, reference: &Reference) -> String {
-        let resolve = format!("failed to resolve reference \"{reference}\"");
-        let unpack = format!("failed to pull and unpack image \"{reference}\"");
-        match self {
-            Self::Unresolved(RegistryError::NotFound) => format!("{resolve}: {reference}: not found"),
-            Self::Unresolved(cause) => format!("{resolve}: {cause}"),
-            Self::Helped(cause) => format!(
-                "{resolve}: {cause}; the Docker configuration leaves its credentials to a helper program, which Peapod \
-                 does not run"
-            ),
-            Self::Bad(cause) => format!("{unpack}: {cause}"),
-            Self::NotBrought(cause) => format!("{unpack}: failed to copy: {cause}"),
-            Self::NotUnpacked(cause) => format!("{unpack}: failed to extract layer: {cause}"),
-            Self::Disk(cause) => format!("{unpack}: write the image store: {cause}"),
-        }
-    }
-}
-
-impl From<io::Error> for Problem {
-    fn from(cause: io::Error) -> Self {
-        Self::Disk(cause)
-    }
-}
-
-impl From<BadManifest> for Problem {
-    fn from(cause: BadManifest) -> Self {
-        Self::Bad(cause)
-    }
-}
-
 /// A manifest that was found, and where.
 struct Found<'a> {
     session: Session<'a>,
@@ -169,7 +117,7 @@ impl Puller {
         let _turn = self.0.turns.acquire().await;
         let began = self.0.clock.now();
         let pulled = self.0.pull(reference, credentials, told).await;
-        let named = |problem| PullError { reference: Box::new(reference.clone()), problem };
+        let named = |problem| PullError::new(reference, problem);
         let image = pulled.map_err(named)?;
         Ok((image, self.0.clock.now().duration_since(began).unsigned_abs()))
     }
@@ -330,10 +278,16 @@ impl Shared {
             let words = format!("the image has {sizes} bytes, more than {LARGEST_IMAGE}");
             return Err(BadManifest(words).into());
         }
-        let writing = self.store.writing()?;
-        for (bytes, digest) in manifests.iter().zip(&found.manifests) {
-            self.store.put_content(bytes, digest, &writing)?;
-        }
+        let (store, digests) = (self.store.clone(), found.manifests.clone());
+        let write = move || {
+            // Whoever removes what nobody needs is waited for.
+            let writing = store.writing()?;
+            for (bytes, digest) in manifests.iter().zip(&digests) {
+                store.put_content(bytes, digest, &writing)?;
+            }
+            Ok::<_, io::Error>(writing)
+        };
+        let writing = tokio::task::spawn_blocking(write).await.map_err(io::Error::other)??;
         self.bring(&found, &writing, told).await?;
         told(Progress::Unpacking);
         let (store, name) = (self.store.clone(), reference.clone());

@@ -194,8 +194,11 @@ impl<'a> Session<'a> {
         }
         drop(chunks);
         let (file, found) = disk.await.map_err(io::Error::other)??.finish();
-        check(digest.clone(), found)?;
-        Ok(store.keep(file, digest, writing)?)
+        check(digest.clone(), found.clone())?;
+        let (store, writing) = (store.clone(), writing.clone());
+        // What is large takes its time to reach the disk.
+        let kept = tokio::task::spawn_blocking(move || store.keep(file, &found, &writing));
+        Ok(kept.await.map_err(io::Error::other)??)
     }
 
     /// Asks for something of the repository; as somebody, once the registry wants to know who asks.

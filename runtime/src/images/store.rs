@@ -92,9 +92,9 @@ pub(super) struct Entry {
 }
 
 /// Held while contents are put in place that no name refers to yet: nobody removes them meanwhile.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Writing {
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 const PARTS: [&str; 4] = ["sha256", "roots", "names", "processes"];
@@ -234,7 +234,7 @@ impl ImageStore {
     pub(super) fn writing(&self) -> io::Result<Writing> {
         let lock = self.lock_file()?;
         flock(&lock, FlockOperation::LockShared)?;
-        Ok(Writing { _lock: lock })
+        Ok(Writing { _lock: Arc::new(lock) })
     }
 
     fn lock_file(&self) -> io::Result<File> {

@@ -84,6 +84,26 @@ pub(super) fn unpack(
     Ok(())
 }
 
+/// Makes folders in `folder` where nothing is, taking links on the way as if it were the root.
+pub(super) fn make_folders(folder: &Path, paths: &[PathBuf]) -> io::Result<()> {
+    let root = Root { folder: open_folder(folder)?, budget: USUAL, left: USUAL };
+    for path in paths.iter().filter_map(|path| inside(path).ok()) {
+        if path.as_os_str().is_empty() {
+            continue;
+        }
+        let (parent, name) = match root.parent(&path) {
+            // A file is in the way; what is mounted there is found all the same.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => continue,
+            found => found?,
+        };
+        match rustix::fs::mkdirat(&parent, &name, Mode::from_raw_mode(0o755)) {
+            Err(error) if error != Errno::EXIST => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The folder that is being filled.
 struct Root {
     folder: OwnedFd,

@@ -39,6 +39,7 @@ pub(super) async fn keep_alive(shared: Arc<Shared>) {
     }
     info!(node = config.name, "node registered");
     let mut next_report = add(config.clock.now(), REPORT);
+    let mut reported_images = images(config);
     loop {
         if let Err(error) = renew(config).await {
             warn!(node = config.name, %error, "node lease not renewed");
@@ -48,8 +49,10 @@ pub(super) async fn keep_alive(shared: Arc<Shared>) {
             Ok(()) = pressure.changed() => true,
             () = config.clock.sleep(BEAT) => false,
         };
-        if has_turned || config.clock.now() >= next_report {
+        let images = images(config);
+        if has_turned || config.clock.now() >= next_report || images != reported_images {
             next_report = add(config.clock.now(), REPORT);
+            reported_images = images;
             let pressure = pressure_now(&mut pressure);
             let reported = match report(config, pressure, ready_since).await {
                 // Somebody deleted it though it lives.

@@ -71,8 +71,10 @@ struct Collected {
 
 fn collect(store: &ImageStore, clock: &Clock) -> io::Result<Collected> {
     let disk = rustix::fs::statvfs(store.folder())?;
-    let (all, available) = (disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize);
-    let wanted = to_free(all, available);
+    // As `df` counts: what is kept back for root is neither used nor available.
+    let used = disk.f_blocks.saturating_sub(disk.f_bfree).saturating_mul(disk.f_frsize);
+    let available = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let wanted = to_free(used.saturating_add(available), available);
     let unused_since = clock.now() - jiff::SignedDuration::try_from(LEAST_AGE).unwrap_or_default();
     let Some(Swept { names, bytes }) = store.sweep(unused_since.into(), wanted)? else {
         debug!("unused images stay while one is pulled");

@@ -2,7 +2,7 @@
 //! root file system.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::resource::SECRETS;
@@ -10,7 +10,7 @@ use api::{Clock, Key};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container as ContainerSpec, Secret};
+use k8s_openapi::api::core::v1::{Container as ContainerSpec, Secret, VolumeMount};
 use tracing::{debug, warn};
 
 use super::Worker;
@@ -54,8 +54,8 @@ struct Preparing {
 /// How a container sees the root file system of its image.
 enum Root {
     ReadOnly,
-    /// A copy of its own, made there.
-    Own(PathBuf),
+    /// A copy of its own, made there, with these folders in it.
+    Own(PathBuf, Vec<PathBuf>),
 }
 
 impl Worker {
@@ -94,6 +94,14 @@ impl Worker {
         let is_read_only = security.is_some_and(|security| security.read_only_root_filesystem == Some(true));
         let name = self.machine.containers()[index].name();
         let own = self.folder_of_roots().join(name);
+        let mounts = spec.iter().flat_map(|spec| spec.volume_mounts.iter().flatten());
+        // Of single files, the folder they are in.
+        let point = |mount: &VolumeMount| {
+            let path = Path::new(&mount.mount_path);
+            let is_whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
+            if is_whole { path.to_owned() } else { path.parent().unwrap_or(path).to_owned() }
+        };
+        let mount_points = mounts.map(point).collect();
         let config = &self.node.config;
         Preparing {
             images: Arc::clone(&config.images),
@@ -101,7 +109,7 @@ impl Worker {
             currency: self.limits.currency(),
             clock: config.clock.clone(),
             command: spec.and_then(|spec| spec.command.clone()).unwrap_or_default(),
-            root: if is_read_only { Root::ReadOnly } else { Root::Own(own) },
+            root: if is_read_only { Root::ReadOnly } else { Root::Own(own, mount_points) },
         }
     }
 
@@ -188,9 +196,9 @@ impl Preparing {
     async fn mount(self, image: PathBuf) -> Result<Mount, PrepareError> {
         let (host_path, read_only) = match self.root {
             Root::ReadOnly => (image, true),
-            Root::Own(own) => {
+            Root::Own(own, points) => {
                 let place = own.clone();
-                let copied = tokio::task::spawn_blocking(move || copy_root(&image, &place)).await;
+                let copied = tokio::task::spawn_blocking(move || copy_root(&image, &place, &points)).await;
                 let copied = copied.map_err(std::io::Error::other).and_then(|copied| copied);
                 copied.map_err(|error| PrepareError {
                     message: format!("make the container's root file system: {error}"),
