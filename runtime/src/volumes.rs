@@ -56,6 +56,9 @@ pub trait Sources {
     /// The PersistentVolume of this name.
     fn volume(&self, name: &str) -> Option<Object>;
 
+    /// The files of the image that a volume shows, or why there are none.
+    fn image(&self, volume: &str) -> Result<PathBuf, String>;
+
     /// A token of the pod's service account, or why there is none.
     fn token(&self, spec: &TokenSpec) -> Result<Arc<str>, String>;
 
@@ -108,6 +111,8 @@ pub struct PodVolumes {
     volumes: BTreeMap<String, Content>,
     /// What the claims among them were bound to when they were made.
     claimed: BTreeMap<String, Claimed>,
+    /// The files of the images among them.
+    images: BTreeMap<String, PathBuf>,
 }
 
 #[derive(Debug)]
@@ -116,6 +121,7 @@ enum Content {
     Shown(Shown),
     Host(HostPath),
     Claim(Claim),
+    Image,
 }
 
 /// A place of a guest's file tree and what is there.
@@ -135,7 +141,7 @@ impl PodVolumes {
         let declared = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let volumes = declared.map(|volume| Ok((volume.name.clone(), content(pod, volume)?)));
         let volumes = volumes.collect::<Result<_, VolumeError>>()?;
-        Ok(Self { folder, places, volumes, claimed: BTreeMap::new() })
+        Ok(Self { folder, places, volumes, claimed: BTreeMap::new(), images: BTreeMap::new() })
     }
 
     /// Makes every volume. May be called again after a failure.
@@ -152,6 +158,11 @@ impl PodVolumes {
                     let claimed = claim.find(name, &self.places.hostname, sources)?;
                     self.make_claimed(name, &claimed)?;
                     self.claimed.insert(name.clone(), claimed);
+                }
+                Content::Image => {
+                    let missing = |what| VolumeError::Missing { volume: name.clone(), what };
+                    let root = sources.image(name).map_err(missing)?;
+                    self.images.insert(name.clone(), root);
                 }
             }
         }
@@ -272,6 +283,10 @@ impl PodVolumes {
             Content::EmptyDir(_) => Ok((folder(&self.folder_of(volume)?)?, true)),
             Content::Shown(_) => Ok((folder(&self.folder_of(volume)?)?, false)),
             Content::Host(path) => Ok((host(path)?, true)),
+            Content::Image => {
+                let root = self.images.get(volume).ok_or_else(undeclared)?;
+                Ok((folder(root)?, false))
+            }
             Content::Claim(claim) => {
                 let claimed = self.claimed.get(volume).ok_or_else(undeclared)?;
                 let found = match &claimed.place {
@@ -328,6 +343,9 @@ fn content(pod: &Pod, volume: &Volume) -> Result<Content, VolumeError> {
     }
     if let Some(source) = &volume.host_path {
         return Ok(Content::Host(HostPath::of(&volume.name, source)?));
+    }
+    if volume.image.is_some() {
+        return Ok(Content::Image);
     }
     if let Some(claim) = Claim::of(pod, volume) {
         return Ok(Content::Claim(claim));

@@ -1,5 +1,6 @@
 //! Carries out what the machine of one pod decides, and reports its status.
 
+mod artifacts;
 mod container;
 mod image;
 pub(super) mod limits;
@@ -32,6 +33,7 @@ use crate::limits::PodLimits;
 use crate::limits::cpu::Currency;
 use crate::network::{Interface, PodIdentity};
 use crate::volumes::{self, PodVolumes};
+use artifacts::Artifacts;
 use container::{News, Place, Step};
 use probing::Aside;
 use report::Reporter;
@@ -52,6 +54,8 @@ pub(super) struct Worker {
     volumes: Option<PodVolumes>,
     /// Those its volumes show. Boxed: a pod that shows none has none.
     tokens: Option<Box<Tokens>>,
+    /// The images its volumes show.
+    artifacts: Option<Box<Artifacts>>,
     limits: Arc<PodLimits>,
     places: Vec<Place>,
 }
@@ -63,6 +67,7 @@ enum Wake {
     Aside(usize, Aside),
     Reported(report::Reply),
     Tokens(Vec<tokens::Answer>),
+    Artifacts(Vec<artifacts::Answer>),
     Time,
 }
 
@@ -90,6 +95,7 @@ impl Worker {
             stay: None,
             volumes: None,
             tokens: None,
+            artifacts: None,
             limits,
             places,
         };
@@ -131,6 +137,11 @@ impl Worker {
                         self.tell(event);
                     }
                 }
+                Wake::Artifacts(answers) => {
+                    if let Some(event) = self.take_artifacts(answers) {
+                        self.tell(event);
+                    }
+                }
                 Wake::Time => {
                     if self.machine.wake_at().is_some_and(|time| time <= self.now()) {
                         self.tell(Event::Woken);
@@ -149,10 +160,16 @@ impl Worker {
         let probes = self.places.iter().filter_map(|place| place.beside.wake_at());
         let deadlines = [self.machine.wake_at(), self.reporter.wake_at(), renewal];
         let deadline = deadlines.into_iter().flatten().chain(probes).min();
-        let Self { mail, reporter, places, tokens, .. } = self;
+        let Self { mail, reporter, places, tokens, artifacts, .. } = self;
         let answers = async {
             match tokens {
                 Some(tokens) => tokens.answers().await,
+                None => std::future::pending().await,
+            }
+        };
+        let found = async {
+            match artifacts {
+                Some(artifacts) => artifacts.answers().await,
                 None => std::future::pending().await,
             }
         };
@@ -161,6 +178,7 @@ impl Worker {
             wake = poll_fn(|context| poll_places(places, context)) => wake,
             reply = reporter.answer() => Wake::Reported(reply),
             answers = answers => Wake::Tokens(answers),
+            answers = found => Wake::Artifacts(answers),
             () = clock.sleep_until(deadline.unwrap_or(Timestamp::MAX)), if deadline.is_some() => Wake::Time,
             else => std::future::pending().await,
         }
@@ -319,6 +337,7 @@ impl Worker {
         self.interface = None;
         self.room = None;
         self.tokens = None;
+        self.artifacts = None;
         if let Some(volumes) = self.volumes.take()
             && let Err(error) = volumes.remove()
         {

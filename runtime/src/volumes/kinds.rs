@@ -35,7 +35,6 @@ pub fn unsupported(volume: &Volume) -> Option<(&'static str, &'static str)> {
         ("gcePersistentDisk", volume.gce_persistent_disk.is_some(), DISK),
         ("gitRepo", volume.git_repo.is_some(), GONE),
         ("glusterfs", volume.glusterfs.is_some(), GONE),
-        ("image", volume.image.is_some(), NOT_YET),
         ("iscsi", volume.iscsi.is_some(), DISK),
         ("nfs", volume.nfs.is_some(), NETWORK),
         ("photonPersistentDisk", volume.photon_persistent_disk.is_some(), DISK),

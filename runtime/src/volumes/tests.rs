@@ -24,6 +24,10 @@ impl Sources for Known {
         None
     }
 
+    fn image(&self, _: &str) -> Result<PathBuf, String> {
+        Err("no image".to_owned())
+    }
+
     fn token(&self, spec: &TokenSpec) -> Result<Arc<str>, String> {
         match spec.audience.as_deref() {
             Some("nobody") => Err("failed to fetch token: refused".to_owned()),

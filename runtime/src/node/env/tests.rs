@@ -21,6 +21,10 @@ impl Sources for Known {
         None
     }
 
+    fn image(&self, _: &str) -> Result<std::path::PathBuf, String> {
+        Err("no image".to_owned())
+    }
+
     fn token(&self, _: &TokenSpec) -> Result<Arc<str>, String> {
         Err("variables hold no tokens".to_owned())
     }

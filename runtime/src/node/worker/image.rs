@@ -119,7 +119,7 @@ impl Worker {
     }
 
     /// The credentials in the Secrets that the pod names for its images, and the names of those that cannot be had.
-    fn pull_secrets(&self) -> (Vec<Credential>, Vec<String>) {
+    pub(super) fn pull_secrets(&self) -> (Vec<Credential>, Vec<String>) {
         let spec = self.pod().spec.as_ref();
         let named: BTreeSet<&str> = spec
             .and_then(|spec| spec.image_pull_secrets.as_ref())

@@ -1,6 +1,7 @@
 //! The volumes of a worker's pod: made once what they show is there, and kept up to date.
 
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS};
@@ -9,6 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 use tracing::warn;
 
 use super::Worker;
+use super::artifacts::{self, Artifacts};
 use super::tokens::{Answer, Tokens};
 use crate::node::env::expand;
 use crate::node::machine::{Event, MountFailure, StartFailure};
@@ -19,6 +21,7 @@ pub(super) struct OfPod<'a> {
     cache: &'a Cache,
     namespace: &'a Arc<str>,
     tokens: Option<&'a Tokens>,
+    artifacts: Option<&'a Artifacts>,
     allocatable: Allocatable,
 }
 
@@ -41,13 +44,18 @@ impl Sources for OfPod<'_> {
         self.tokens.map_or_else(missing, |tokens| tokens.get(spec))
     }
 
+    fn image(&self, volume: &str) -> Result<PathBuf, String> {
+        let missing = || Err("the pod has ended".to_owned());
+        self.artifacts.map_or_else(missing, |artifacts| artifacts.get(volume))
+    }
+
     fn allocatable(&self) -> Allocatable {
         self.allocatable
     }
 }
 
 impl Worker {
-    /// Makes the volumes; if they show tokens that are not there, asks for these first and answers later.
+    /// Makes the volumes; if they show tokens or images that are not there, asks for these first and answers later.
     pub(super) fn begin_set_up(&mut self) -> Option<Event> {
         if self.volumes.is_none() {
             let folder = self.node.folder_of_pod(self.object.uid());
@@ -58,13 +66,39 @@ impl Worker {
             };
             let tokens = volumes.tokens();
             self.tokens = (!tokens.is_empty()).then(|| Box::new(Tokens::new(tokens, self.object.uid())));
+            self.artifacts = Artifacts::of(self.pod()).map(Box::new);
             self.volumes = Some(volumes);
         }
-        if self.tokens.as_ref().is_some_and(|tokens| tokens.are_missing()) {
+        let lacks_tokens = self.tokens.as_ref().is_some_and(|tokens| tokens.are_missing());
+        if lacks_tokens {
             self.ask_for_tokens();
-            return None;
         }
-        Some(self.set_up())
+        let lacks_images = self.artifacts.as_ref().is_some_and(|artifacts| artifacts.are_missing());
+        if lacks_images {
+            self.ask_for_artifacts();
+        }
+        if lacks_tokens || lacks_images { None } else { Some(self.set_up()) }
+    }
+
+    fn ask_for_artifacts(&mut self) {
+        let (credentials, _) = self.pull_secrets();
+        if let Some(artifacts) = &mut self.artifacts {
+            artifacts.ask(&self.node.config.images, &credentials);
+        }
+    }
+
+    /// Keeps images that came. The volumes are made when all they waited for has come.
+    pub(super) fn take_artifacts(&mut self, answers: Vec<artifacts::Answer>) -> Option<Event> {
+        if let Some(artifacts) = &mut self.artifacts {
+            artifacts.take_in(answers, &self.node.config.images);
+        }
+        self.set_up_when_complete()
+    }
+
+    fn set_up_when_complete(&mut self) -> Option<Event> {
+        let tokens_come = self.tokens.as_ref().is_some_and(|tokens| tokens.are_asked_for());
+        let images_come = self.artifacts.as_ref().is_some_and(|artifacts| artifacts.are_asked_for());
+        (self.machine.is_mounting() && !tokens_come && !images_come).then(|| self.set_up())
     }
 
     fn set_up(&mut self) -> Event {
@@ -84,7 +118,7 @@ impl Worker {
             tokens.take_in(answers, now);
         }
         if self.machine.is_mounting() {
-            return Some(self.set_up());
+            return self.set_up_when_complete();
         }
         self.refresh();
         None
@@ -140,6 +174,7 @@ impl Worker {
             cache: &self.node.config.cache,
             namespace: &key.namespace,
             tokens: self.tokens.as_deref(),
+            artifacts: self.artifacts.as_deref(),
             allocatable: Allocatable {
                 cpu_millis: capacity.cpu_millis,
                 memory_bytes: capacity.memory_bytes,

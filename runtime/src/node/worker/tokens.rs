@@ -78,6 +78,11 @@ impl Tokens {
         self.wanted.iter().any(|wanted| wanted.text.is_err())
     }
 
+    /// Whether answers are to come.
+    pub(super) fn are_asked_for(&self) -> bool {
+        self.asking.is_some()
+    }
+
     /// When to ask again.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         self.wanted.iter().map(|wanted| wanted.renew_at).min().filter(|_| self.asking.is_none())

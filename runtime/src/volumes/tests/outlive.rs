@@ -43,6 +43,10 @@ impl Sources for Bound {
         Some(Object::from_value(self.volume.clone()).unwrap()).filter(|object| object.name() == name)
     }
 
+    fn image(&self, _: &str) -> Result<PathBuf, String> {
+        Ok("/usr".into())
+    }
+
     fn token(&self, _: &TokenSpec) -> Result<Arc<str>, String> {
         Err("none".to_owned())
     }
@@ -219,4 +223,17 @@ fn an_empty_dir_can_be_in_memory() {
     let error =
         PodVolumes::new(host.path().join("pods/u"), places(), &pod).unwrap().set_up(&pod, &Known(None));
     assert!(error.unwrap_err().to_string().contains("there is no file system in memory at /dev/shm"));
+}
+
+#[test]
+fn an_image_is_mounted_to_be_read() {
+    let host = tempfile::tempdir().unwrap();
+    let pod = user(json!({"image": {"reference": "localhost/data"}}));
+    let volumes = made(host.path(), &pod, &Bound::new()).unwrap();
+    let mounts = volumes.mounts("c", &[mount("v", "/data", "bin")]).unwrap();
+    assert!(mounts[0].read_only);
+    assert_eq!(mounts[0].host_path, Path::new("/usr/bin"));
+    volumes.mounts("c", &[mount("v", "/data", "absent")]).unwrap_err();
+    let error = made(host.path(), &pod, &Known(None)).unwrap_err();
+    assert_eq!(error.to_string(), r#"MountVolume.SetUp failed for volume "v" : no image"#);
 }
