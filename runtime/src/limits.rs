@@ -38,6 +38,11 @@ impl PodLimits {
         self.cpu.currency()
     }
 
+    /// The account that the memory of the whole pod is charged to.
+    pub fn memory(&self) -> &Arc<Account> {
+        &self.memory
+    }
+
     /// The memory in use by all containers of the pod.
     pub fn memory_used(&self) -> u64 {
         self.memory.used()

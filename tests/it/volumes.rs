@@ -91,3 +91,31 @@ async fn a_claim_keeps_what_a_pod_wrote_for_the_next() -> Result<()> {
     cluster.stop().await;
     Ok(())
 }
+
+/// Writes 1 MiB again and again.
+const FILL: &str = r#"(func (export "_start")
+    (call $open (i32.const 1))
+    (call $span (i32.const 65536) (i32.const 1048576))
+    (loop
+        (drop (call $fd_write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8)))
+        (br 0)))"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_fills_its_volume_is_evicted() -> Result<()> {
+    let cluster = RealCluster::start().await?;
+    for (name, volume) in
+        [("filler", "emptyDir: {sizeLimit: 8Mi}"), ("eater", "emptyDir: {medium: Memory, sizeLimit: 8Mi}")]
+    {
+        cluster.import(name, &program(FILL)?)?;
+        cluster.create(&pod(name, volume)).await?;
+    }
+    for name in ["filler", "eater"] {
+        let has_failed = |pod: Option<&Value>| pod.is_some_and(|pod| pod["status"]["phase"] == "Failed");
+        let failed = cluster.wait(&PODS, name, has_failed).await?.context("a pod")?;
+        let status = &failed.value()["status"];
+        assert_eq!(status["reason"], "Evicted");
+        assert_eq!(status["message"], "Usage of EmptyDir volume \"v\" exceeds the limit \"8Mi\". ");
+    }
+    cluster.stop().await;
+    Ok(())
+}

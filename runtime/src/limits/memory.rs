@@ -96,6 +96,15 @@ impl Charge {
         allowed
     }
 
+    /// Charges so many bytes in all, or leaves the charge as it is; says whether it was allowed.
+    pub fn set(&mut self, bytes: u64) -> bool {
+        if bytes < self.bytes {
+            self.shrink(self.bytes - bytes);
+            return true;
+        }
+        self.grow(bytes - self.bytes)
+    }
+
     fn shrink(&mut self, bytes: u64) {
         self.account.release(bytes);
         self.bytes -= bytes;
@@ -238,6 +247,15 @@ mod tests {
         assert_eq!((pod.used(), first.used(), second.used()), (20, 0, 20));
         drop(rest);
         assert_eq!(pod.used(), 0);
+    }
+
+    #[test]
+    fn a_charge_follows_what_is_measured() {
+        let account = Account::new(Some(100));
+        let mut charge = Charge::none(&account);
+        for (bytes, allowed, used) in [(60, true, 60), (20, true, 20), (101, false, 20), (100, true, 100)] {
+            assert_eq!((charge.set(bytes), account.used()), (allowed, used), "{bytes}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(super) mod limits;
 mod mounts;
 mod probing;
 mod report;
+mod sizes;
 mod tokens;
 mod words;
 
@@ -37,6 +38,7 @@ use artifacts::Artifacts;
 use container::{News, Place, Step};
 use probing::Aside;
 use report::Reporter;
+use sizes::Sizes;
 use tokens::Tokens;
 
 /// Runs one pod, from the moment the node sees it until its object is gone.
@@ -56,6 +58,8 @@ pub(super) struct Worker {
     tokens: Option<Box<Tokens>>,
     /// The images its volumes show.
     artifacts: Option<Box<Artifacts>>,
+    /// What its volumes take, if that is bounded.
+    sizes: Option<Box<Sizes>>,
     limits: Arc<PodLimits>,
     places: Vec<Place>,
 }
@@ -68,6 +72,7 @@ enum Wake {
     Reported(report::Reply),
     Tokens(Vec<tokens::Answer>),
     Artifacts(Vec<artifacts::Answer>),
+    Measured(Vec<u64>),
     Time,
 }
 
@@ -96,6 +101,7 @@ impl Worker {
             volumes: None,
             tokens: None,
             artifacts: None,
+            sizes: None,
             limits,
             places,
         };
@@ -142,10 +148,17 @@ impl Worker {
                         self.tell(event);
                     }
                 }
+                Wake::Measured(used) => {
+                    let now = self.now();
+                    if let Some(event) = self.sizes.as_mut().and_then(|sizes| sizes.take_in(&used, now)) {
+                        self.tell(event);
+                    }
+                }
                 Wake::Time => {
                     if self.machine.wake_at().is_some_and(|time| time <= self.now()) {
                         self.tell(Event::Woken);
                     }
+                    self.measure_volumes();
                     self.renew_tokens();
                 }
             }
@@ -158,9 +171,10 @@ impl Worker {
         let renewal = self.tokens.as_ref().filter(|_| self.machine.is_running());
         let renewal = renewal.and_then(|tokens| tokens.wake_at());
         let probes = self.places.iter().filter_map(|place| place.beside.wake_at());
-        let deadlines = [self.machine.wake_at(), self.reporter.wake_at(), renewal];
+        let measuring = self.sizes.as_ref().and_then(|sizes| sizes.wake_at());
+        let deadlines = [self.machine.wake_at(), self.reporter.wake_at(), renewal, measuring];
         let deadline = deadlines.into_iter().flatten().chain(probes).min();
-        let Self { mail, reporter, places, tokens, artifacts, .. } = self;
+        let Self { mail, reporter, places, tokens, artifacts, sizes, .. } = self;
         let answers = async {
             match tokens {
                 Some(tokens) => tokens.answers().await,
@@ -173,12 +187,19 @@ impl Worker {
                 None => std::future::pending().await,
             }
         };
+        let measured = async {
+            match sizes {
+                Some(sizes) => sizes.measured().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! { biased;
             Ok(()) = mail.changed() => Wake::Mail,
             wake = poll_fn(|context| poll_places(places, context)) => wake,
             reply = reporter.answer() => Wake::Reported(reply),
             answers = answers => Wake::Tokens(answers),
             answers = found => Wake::Artifacts(answers),
+            used = measured => Wake::Measured(used),
             () = clock.sleep_until(deadline.unwrap_or(Timestamp::MAX)), if deadline.is_some() => Wake::Time,
             else => std::future::pending().await,
         }
@@ -338,6 +359,7 @@ impl Worker {
         self.room = None;
         self.tokens = None;
         self.artifacts = None;
+        self.sizes = None;
         if let Some(volumes) = self.volumes.take()
             && let Err(error) = volumes.remove()
         {

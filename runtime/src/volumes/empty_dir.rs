@@ -4,12 +4,12 @@ use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::Volume;
 
 /// What an emptyDir volume asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EmptyDir {
     /// Whether it is in memory.
     pub in_memory: bool,
     /// How much it may take; its pod is evicted if it takes more.
-    pub limit_bytes: Option<u64>,
+    pub limit: Option<Quantity>,
 }
 
 impl EmptyDir {
@@ -20,7 +20,7 @@ impl EmptyDir {
         Self {
             in_memory: source.and_then(|source| source.medium.as_deref()) == Some("Memory"),
             // Zero is without limit, as in Kubernetes.
-            limit_bytes: limit.and_then(|limit| u64::try_from(limit.value()).ok()).filter(|bytes| *bytes > 0),
+            limit: limit.filter(|limit| !limit.is_zero() && !limit.is_negative()),
         }
     }
 }

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::Worker;
 use super::artifacts::{self, Artifacts};
+use super::sizes::Sizes;
 use super::tokens::{Answer, Tokens};
 use crate::node::env::expand;
 use crate::node::machine::{Event, MountFailure, StartFailure};
@@ -107,8 +108,19 @@ impl Worker {
         };
         let key = self.object.key();
         let made = volumes.set_up(self.pod(), &self.sources(&key));
+        if made.is_ok() {
+            self.sizes = Sizes::new(&volumes, self.pod(), &self.limits, self.now()).map(Box::new);
+        }
         self.volumes = Some(volumes);
         Event::Mounted(made.map_err(|error| failure(&error)))
+    }
+
+    /// Looks how much the volumes take, if it is time.
+    pub(super) fn measure_volumes(&mut self) {
+        let now = self.now();
+        if let Some(sizes) = &mut self.sizes {
+            sizes.begin(now);
+        }
     }
 
     /// Keeps tokens that came. If the volumes waited for them, they are made now; else they show the new ones.

@@ -216,7 +216,7 @@ fn an_empty_dir_can_be_in_memory() {
     let folder = host.path().join("memory/u/v");
     assert!(folder.is_dir());
     let known: Vec<_> = volumes.empty_dirs().collect();
-    let about = EmptyDir { in_memory: true, limit_bytes: Some(1 << 20) };
+    let about = EmptyDir { in_memory: true, limit: Some("1Mi".parse().unwrap()) };
     assert_eq!(known, [("v", folder.clone(), &about)]);
     volumes.remove().unwrap();
     assert!(!folder.exists());
