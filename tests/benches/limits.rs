@@ -57,6 +57,30 @@ async fn measure() -> Result<()> {
         watch(&cluster, name, &[1500]).await?;
         cluster.stop().await;
     }
+    weigh().await
+}
+
+/// Lets twice as many guests compute as there are processors, half of them having asked for three times as much.
+async fn weigh() -> Result<()> {
+    let cluster = RealCluster::start().await?;
+    cluster.import("guest", &wat::parse_str(SPIN)?)?;
+    let each = std::thread::available_parallelism()?.get() as u32;
+    let (few, many): (Vec<u32>, Vec<u32>) = ((1..=each).collect(), (each + 1..=2 * each).collect());
+    for (names, request) in [(&few, "100m"), (&many, "300m")] {
+        for name in names {
+            let pod = pod(*name, json!({}), &[json!({"requests": {"cpu": request}})]);
+            cluster.cluster.client.create(&PODS, "default", &pod).await?;
+            let is_running = |pod: Option<&Value>| pod.is_some_and(|pod| pod["status"]["phase"] == "Running");
+            cluster.wait(&PODS, &pod_name(*name), is_running).await?;
+        }
+    }
+    let sum =
+        |names: &[u32]| -> Result<Duration> { names.iter().map(|name| Ok(used(&cluster, *name)?.0)).sum() };
+    let (few_before, many_before) = (sum(&few)?, sum(&many)?);
+    tokio::time::sleep(WATCHED).await;
+    let (few, many) = ((sum(&few)? - few_before).as_secs_f64(), (sum(&many)? - many_before).as_secs_f64());
+    println!("requests of 300m got {:.2} times the CPU time of requests of 100m (aim 3)", many / few);
+    cluster.stop().await;
     Ok(())
 }
 
