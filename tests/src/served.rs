@@ -62,6 +62,8 @@ impl Served {
     pub fn start_in(home: Arc<TempDir>, listen: &str, arguments: &[&str]) -> Result<Self> {
         let mut command = command(home.path())?;
         command.args(["serve", "--listen", listen, "--data-dir"]).arg(home.path().join("data"));
+        // Whatever is left on the disk of the machine that tests.
+        command.args(["--eviction-hard", "memory.available<100Mi"]);
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().context("start peapod serve")?;
         let printed = Transcript::default();
