@@ -20,7 +20,7 @@ use crate::node::probes::{self, Counted, Hooks, Outcome, ProbeKind, Prober, Prob
 /// What people should know of a hook that went another way than it was meant to, or why it failed.
 type HookResult = Result<Option<String>, String>;
 
-/// What goes on beside a container that runs.
+/// What goes on beside a container that runs. Boxed, for most containers have neither probes nor hooks.
 #[derive(Default)]
 pub(super) struct Beside {
     /// Runs commands in it, if anything can.
@@ -28,9 +28,16 @@ pub(super) struct Beside {
     /// Whether it was looked at for probes.
     has_begun: bool,
     probing: Option<Box<Probing>>,
-    hooking: Option<(Attempt, Hook, BoxFuture<'static, HookResult>)>,
+    hooking: Option<Box<Hooking>>,
     /// The figures of its probes; they go on over its restarts.
-    counted: Option<Counted>,
+    counted: Option<Box<Counted>>,
+}
+
+/// A hook that runs.
+struct Hooking {
+    attempt: Attempt,
+    hook: Hook,
+    work: BoxFuture<'static, HookResult>,
 }
 
 /// The probes of one run of a container.
@@ -82,10 +89,10 @@ impl Beside {
 
     /// What came of a probe or the hook, if something has.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Aside> {
-        if let Some((attempt, hook, hooking)) = &mut self.hooking
-            && let Poll::Ready(result) = hooking.as_mut().poll(context)
+        if let Some(hooking) = &mut self.hooking
+            && let Poll::Ready(result) = hooking.work.as_mut().poll(context)
         {
-            let aside = Aside::Hooked(*attempt, *hook, result);
+            let aside = Aside::Hooked(hooking.attempt, hooking.hook, result);
             self.hooking = None;
             return Poll::Ready(aside);
         }
@@ -162,7 +169,7 @@ impl Worker {
             Some(Box::new(Probing { attempt, prober, target, asking: Vec::new(), has_answered: false }));
         if beside.counted.is_none() {
             let (pod, uid) = (self.object.key(), self.object.uid());
-            beside.counted = Some(self.node.probed.count(pod, uid, container.name()));
+            beside.counted = Some(Box::new(self.node.probed.count(pod, uid, container.name())));
         }
     }
 
@@ -190,7 +197,7 @@ impl Worker {
         let container = self.machine.containers()[index].name().to_owned();
         let pod = self.machine.plan().full_name();
         let work = async move { probes::run_hook(&wanted, &target, &container, &pod).await };
-        self.places[index].beside.hooking = Some((attempt, hook, work.boxed()));
+        self.places[index].beside.hooking = Some(Box::new(Hooking { attempt, hook, work: work.boxed() }));
         None
     }
 

@@ -51,7 +51,10 @@ pub(super) async fn exchange(
     let late = || url.broken("context deadline exceeded (Client.Timeout exceeded while awaiting headers)");
     let connected = target.within(deadline, connect(url, target)).await.ok_or_else(late)?;
     let (stream, way) = connected.map_err(|words| url.broken(&words))?;
-    let shaken = http1::Builder::new().max_buf_size(HEAD_BYTES).handshake(TokioIo::new(stream)).await;
+    // Go writes names with capitals, and some small servers know no others.
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(HEAD_BYTES).title_case_headers(true);
+    let shaken = builder.handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken.map_err(|error| url.broken(&words(&error, way)))?;
     let mut driving = pin!(async {
         // How it ends shows in the answer.

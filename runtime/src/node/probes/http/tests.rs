@@ -141,18 +141,18 @@ async fn a_request_is_that_of_a_kubelet() {
         lines.sort_unstable();
         assert_eq!(lines, expected);
     };
-    let usual = ["accept: */*", "connection: close", "host: 10.128.0.2:80", "user-agent: kube-probe/1.35"];
+    let usual = ["Accept: */*", "Connection: close", "Host: 10.128.0.2:80", "User-Agent: kube-probe/1.35"];
     check(&[], &usual).await;
-    check(&[("accept", ""), ("User-Agent", "")], &["connection: close", "host: 10.128.0.2:80"]).await;
+    check(&[("accept", ""), ("User-Agent", "")], &["Connection: close", "Host: 10.128.0.2:80"]).await;
     check(
         &[("Host", "web.example"), ("X-A", "1"), ("X-A", "2")],
         &[
-            "accept: */*",
-            "connection: close",
-            "host: web.example",
-            "user-agent: kube-probe/1.35",
-            "x-a: 1",
-            "x-a: 2",
+            "Accept: */*",
+            "Connection: close",
+            "Host: web.example",
+            "User-Agent: kube-probe/1.35",
+            "X-A: 1",
+            "X-A: 2",
         ],
     )
     .await;
