@@ -9,6 +9,7 @@
 mod address;
 mod backlog;
 mod connect;
+mod hosts;
 mod names;
 mod node_ports;
 mod outside;
@@ -34,6 +35,7 @@ use tokio::sync::watch;
 pub use address::{AddressPlan, AddressesExhausted, Cidr, NotACidr};
 pub use backlog::BACKLOG;
 pub use connect::{ConnectError, PATIENCE, Refusal};
+pub use hosts::HostNames;
 pub use names::ResolveError;
 pub use node_ports::NodePortAddress;
 pub use outside::ApiServer;
@@ -120,6 +122,7 @@ pub struct PodIdentity {
 /// What the network knows of one pod.
 struct Attachment {
     pod: PodIdentity,
+    names: HostNames,
     address: Ipv4Addr,
     ports: Ports,
     source: SourcePorts,
@@ -142,11 +145,18 @@ impl Network {
         }))
     }
 
-    /// Gives a pod an address, its own until the last clone of the interface is dropped.
+    /// Gives a pod an address, its own until the last clone of the interface is dropped. It knows itself by its name.
     pub fn attach(&self, pod: &PodIdentity) -> Result<Interface, AddressesExhausted> {
+        let names = HostNames { own: vec![pod.key.name.to_string()], aliases: Vec::new() };
+        self.attach_with(pod, names)
+    }
+
+    /// The same for a pod that knows these names.
+    pub fn attach_with(&self, pod: &PodIdentity, names: HostNames) -> Result<Interface, AddressesExhausted> {
         let address = lock(&self.0.addresses).take()?;
         let attachment = Arc::new(Attachment {
             pod: pod.clone(),
+            names,
             address,
             ports: Ports::new(address),
             source: SourcePorts::default(),
@@ -201,6 +211,11 @@ impl Network {
     /// The address under which pods see connections from the host: that of the node's pod network itself.
     pub fn host_address(&self) -> IpAddr {
         self.0.config.pod_cidr.first().into()
+    }
+
+    /// The domain of the cluster's names: `cluster.local`.
+    pub fn cluster_domain(&self) -> &str {
+        &self.0.config.cluster_domain
     }
 
     fn tls(&self) -> Arc<ClientConfig> {
@@ -260,6 +275,11 @@ impl Interface {
         &self.0.attachment.pod
     }
 
+    /// The names it knows by itself.
+    pub fn names(&self) -> &HostNames {
+        &self.0.attachment.names
+    }
+
     /// Opens a connection: to a pod, a service's address, or the pod's own loopback address.
     pub async fn connect(&self, to: SocketAddr) -> Result<Stream, ConnectError> {
         let own =
@@ -277,9 +297,8 @@ impl Interface {
 
     /// The addresses of a name, as the resolver of a pod finds them: search domains, then the name itself.
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        let pod = &self.pod().key;
-        let mut question = self.0.network.question(&pod.namespace, name);
-        question.own = Some((&pod.name, self.address()));
+        let mut question = self.0.network.question(&self.pod().key.namespace, name);
+        question.own = Some((self.names(), self.address()));
         self.0.network.look_up(&question)
     }
 

@@ -6,6 +6,7 @@
 pub mod env;
 pub mod eviction;
 mod figures;
+pub mod hostname;
 mod images;
 pub mod machine;
 pub mod output;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use api::Key;
 
+use super::hosts::HostNames;
 use super::routes::{Kind, PortId, Routes, Service};
 
 /// A name with fewer dots is looked up in the search domains first, as pods' resolvers are configured.
@@ -56,8 +57,8 @@ pub(super) struct Question<'a> {
     pub(super) namespace: &'a str,
     /// The cluster's domain, `cluster.local`.
     pub(super) domain: &'a str,
-    /// The asking pod's own name and address.
-    pub(super) own: Option<(&'a str, IpAddr)>,
+    /// The names the asking pod knows by itself, and its address.
+    pub(super) own: Option<(&'a HostNames, IpAddr)>,
 }
 
 /// The addresses of a name, at least one.
@@ -90,8 +91,8 @@ pub(super) fn resolve(routes: &Routes, question: &Question<'_>) -> Result<Answer
     if !is_host_name(&name) {
         return Err(ResolveError::NotAName { name: question.name.to_owned() });
     }
-    if let Some(address) = in_hosts_file(&name, question) {
-        return Ok(Answer::one(address));
+    if let Some(answer) = in_hosts_file(&name, question) {
+        return Ok(answer);
     }
     let mut without_endpoints = None;
     for full_name in full_names(&name, question) {
@@ -146,13 +147,17 @@ fn full_names(name: &str, question: &Question<'_>) -> Vec<String> {
 }
 
 /// What a pod's hosts file says.
-fn in_hosts_file(name: &str, question: &Question<'_>) -> Option<IpAddr> {
+fn in_hosts_file(name: &str, question: &Question<'_>) -> Option<Answer> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name == "localhost" || name.ends_with(".localhost") {
-        return Some(Ipv4Addr::LOCALHOST.into());
+        return Some(Answer::one(Ipv4Addr::LOCALHOST.into()));
     }
-    let (own, address) = question.own?;
-    (name == own).then_some(address)
+    let (names, address) = question.own?;
+    if names.own.iter().any(|own| own == name) {
+        return Some(Answer::one(address));
+    }
+    let addresses = names.aliases_of(name);
+    (!addresses.is_empty()).then_some(Answer { addresses, headless: None })
 }
 
 fn within<'a>(full_name: &'a str, domain: &str) -> Option<&'a str> {

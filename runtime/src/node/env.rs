@@ -18,6 +18,8 @@ pub use expand::expand;
 
 /// What the environment is made of besides the pod's own object.
 pub struct Surroundings<'a> {
+    /// What the pod is called among hosts.
+    pub hostname: &'a str,
     /// The node's name.
     pub node_name: &'a str,
     /// The node's address.
@@ -108,9 +110,7 @@ pub fn environment(
     around: &Surroundings<'_>,
 ) -> Result<Vec<(String, String)>, EnvError> {
     let mut variables = Variables::default();
-    let hostname = pod.spec.as_ref().and_then(|spec| spec.hostname.as_ref());
-    let hostname = hostname.or(pod.metadata.name.as_ref());
-    variables.set("HOSTNAME", hostname.cloned().unwrap_or_default());
+    variables.set("HOSTNAME", around.hostname.to_owned());
     for service in around.services {
         services::add(service, &mut variables);
     }

@@ -5,6 +5,7 @@
 mod cluster;
 mod ephemeral;
 mod eviction;
+mod names;
 mod order;
 mod probes;
 mod restart;

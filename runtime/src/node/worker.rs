@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod container;
+mod hosts;
 mod image;
 pub(super) mod limits;
 mod mounts;
@@ -25,7 +26,8 @@ use tokio::sync::watch;
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::Shared;
-use super::machine::{Action, Event, Note, PodMachine};
+use super::hostname::Hostname;
+use super::machine::{Action, Event, Note, PodMachine, Refusal};
 use super::plan::{Former, PodPlan};
 use super::post::Mail;
 use super::presence::Stay;
@@ -294,7 +296,12 @@ impl Worker {
         self.object.typed().expect("the agent has decoded the pod")
     }
 
-    fn admit(&mut self) -> Result<(), super::machine::Refusal> {
+    fn admit(&mut self) -> Result<(), Refusal> {
+        let os = self.pod().spec.as_ref().and_then(|spec| spec.os.as_ref());
+        if os.is_some_and(|os| os.name != "linux") {
+            let message = "Failed to admit pod as the OS field doesn't match node OS".to_owned();
+            return Err(Refusal { reason: "PodOSNotSupported", message });
+        }
         self.node.evictions.admit(self.pod())?;
         self.room = Some(self.node.rooms.take(self.pod())?);
         Ok(())
@@ -304,7 +311,11 @@ impl Worker {
         let currency = limits::currency(self.pod(), &self.node.config.cache)?;
         self.limits = limits::of_pod(self.pod(), currency);
         let identity = PodIdentity { key: self.object.key(), uid: self.object.uid().into() };
-        let interface = self.node.config.network.attach(&identity).map_err(|error| error.to_string())?;
+        let network = &self.node.config.network;
+        let hostname = Hostname::of(self.pod(), network.cluster_domain());
+        hostname.told()?;
+        let names = hostname.names(self.pod());
+        let interface = network.attach_with(&identity, names).map_err(|error| error.to_string())?;
         let address = interface.address();
         self.stay = Some(self.node.presence.show_pod(self.object.uid(), interface.clone()));
         self.interface = Some(interface);

@@ -21,7 +21,8 @@ const CLUSTER: &str = "
 
 #[track_caller]
 fn check(namespace: &str, name: &str, expected: &str) {
-    let own = Some(("web-7f9c-abcde", [10, 128, 0, 9].into()));
+    let names = HostNames { own: vec!["web-7f9c-abcde".to_owned()], ..HostNames::default() };
+    let own = Some((&names, [10, 128, 0, 9].into()));
     let question = Question { name, namespace, domain: "cluster.local", own };
     let answer = match resolve(&cluster(CLUSTER), &question) {
         Ok(answer) => answer.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" "),

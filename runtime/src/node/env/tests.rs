@@ -48,6 +48,7 @@ fn environment_of(container: Value, services: &[Object]) -> Result<Vec<(String, 
         "spec": {"containers": [container], "serviceAccountName": "robot"}});
     let pod: Pod = serde_json::from_value(pod).unwrap();
     let around = Surroundings {
+        hostname: "p",
         node_name: "node-1",
         host_address: "192.0.2.1".parse().unwrap(),
         pod_address: "10.128.0.5".parse().unwrap(),

@@ -398,21 +398,21 @@ fn promises_hold_in_every_history_of_a_container_and_one_that_is_added() {
 
 #[test]
 fn promises_hold_in_every_history_of_what_comes_first() {
-    explore_all(&[Role::Init, Role::Main], 0, 11, |_| {});
-    explore_all(&[Role::Sidecar, Role::Main], 0, 9, |_| {});
-    explore_all(&[Role::Sidecar, Role::Init, Role::Main], 0, 9, |_| {});
+    explore_all(&[Role::Init, Role::Main], 0, 10, |_| {});
+    explore_all(&[Role::Sidecar, Role::Main], 0, 8, |_| {});
+    explore_all(&[Role::Sidecar, Role::Init, Role::Main], 0, 8, |_| {});
 }
 
 #[test]
 fn promises_hold_in_every_history_of_hooks() {
     let hooked = |plan: &mut PodPlan| plan.containers[0].hooks = Hooks { post_start: true, pre_stop: true };
-    explore_all(&[Role::Main], 0, 11, hooked);
-    explore_all(&[Role::Sidecar, Role::Main], 0, 9, hooked);
+    explore_all(&[Role::Main], 0, 10, hooked);
+    explore_all(&[Role::Sidecar, Role::Main], 0, 8, hooked);
 }
 
 #[test]
 fn promises_hold_in_every_history_of_probes() {
     let probed = |plan: &mut PodPlan| plan.containers[0].probes = Probes { startup: true, readiness: true };
-    explore_all(&[Role::Main], 0, 11, probed);
-    explore_all(&[Role::Sidecar, Role::Main], 0, 9, probed);
+    explore_all(&[Role::Main], 0, 10, probed);
+    explore_all(&[Role::Sidecar, Role::Main], 0, 8, probed);
 }

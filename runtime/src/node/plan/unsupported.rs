@@ -21,23 +21,53 @@ pub(super) fn of_ephemeral(index: usize, container: &Container) -> Option<String
     Some(format!("spec.ephemeralContainers[{index}].{field}: not supported yet"))
 }
 
-/// What to say of limits that are not enforced yet, and of processes that are to be shared where there are none; none if
-/// there is nothing of this. Requests for what is not limited are harmless.
+/// What to say of what the pod asks for in vain, since it runs without; none if there is nothing of this. Requests for what is
+/// not limited are harmless.
 pub(super) fn ignored(spec: &PodSpec) -> Option<String> {
+    let sentences = [
+        (unlimited(spec), "not enforced yet, the pod runs without"),
+        (
+            meaningless(spec),
+            "there are no processes and no devices of the host in a sandbox, the pod runs without",
+        ),
+    ];
+    let sentences = sentences.into_iter().filter(|(fields, _)| !fields.is_empty());
+    let sentences: Vec<String> =
+        sentences.map(|(fields, words)| format!("{}: {words}", fields.join(", "))).collect();
+    (!sentences.is_empty()).then(|| sentences.join("; "))
+}
+
+/// Limits that do not hold.
+fn unlimited(spec: &PodSpec) -> Vec<String> {
     let names = |resources: &Option<ResourceRequirements>| {
         let limits = resources.as_ref().and_then(|resources| resources.limits.as_ref());
         let names = limits.into_iter().flat_map(|limits| limits.keys());
         names.filter(|name| !ENFORCED.contains(&name.as_str())).cloned().collect::<Vec<_>>()
     };
-    let shares =
-        (spec.share_process_namespace == Some(true)).then(|| "spec.shareProcessNamespace".to_owned());
     let of_pod = names(&spec.resources).into_iter().map(|name| format!("spec.resources.limits.{name}"));
     let of_containers = lists(spec).flat_map(|(list, index, container)| {
         let names = names(&container.resources).into_iter();
         names.map(move |name| format!("spec.{list}[{index}].resources.limits.{name}"))
     });
-    let fields: Vec<String> = shares.into_iter().chain(of_pod).chain(of_containers).collect();
-    (!fields.is_empty()).then(|| format!("{}: not enforced yet, the pod runs without", fields.join(", ")))
+    of_pod.chain(of_containers).collect()
+}
+
+/// What would let guests at the host or at each other, where there is nothing of the kind.
+fn meaningless(spec: &PodSpec) -> Vec<String> {
+    let of_pod = [
+        ("hostIPC", spec.host_ipc),
+        ("hostPID", spec.host_pid),
+        ("shareProcessNamespace", spec.share_process_namespace),
+    ];
+    let of_pod = of_pod.into_iter().filter(|(_, wish)| *wish == Some(true));
+    let of_pod = of_pod.map(|(field, _)| format!("spec.{field}"));
+    let is_privileged = |container: &Container| {
+        container.security_context.as_ref().is_some_and(|security| security.privileged == Some(true))
+    };
+    let privileged = lists(spec).filter(|(_, _, container)| is_privileged(container));
+    let privileged =
+        privileged.map(|(list, index, _)| format!("spec.{list}[{index}].securityContext.privileged"));
+    of_pod.chain(privileged).collect()
 }
 
 /// The containers that come first and those that make up the pod, with the list they are in.
@@ -53,26 +83,18 @@ const ENFORCED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
 fn of_pod(spec: &PodSpec) -> Option<&'static str> {
     let dns_policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
-    let os = spec.os.as_ref().map(|os| os.name.as_str());
     choose([
         ("dnsConfig", spec.dns_config.is_some()),
         ("dnsPolicy", !dns_policy.starts_with("ClusterFirst")),
-        ("hostAliases", is_filled(&spec.host_aliases)),
-        ("hostIPC", spec.host_ipc == Some(true)),
         ("hostNetwork", spec.host_network == Some(true)),
-        ("hostPID", spec.host_pid == Some(true)),
-        ("os", os.is_some_and(|name| name != "linux")),
         ("resourceClaims", is_filled(&spec.resource_claims)),
-        ("setHostnameAsFQDN", spec.set_hostname_as_fqdn == Some(true)),
     ])
 }
 
 fn of_container(container: &Container) -> Option<&'static str> {
     let mut ports = container.ports.iter().flatten();
-    let security = container.security_context.as_ref();
     choose([
         ("ports[].hostPort", ports.any(|port| port.host_port.is_some_and(|port| port != 0))),
-        ("securityContext.privileged", security.is_some_and(|security| security.privileged == Some(true))),
         ("volumeDevices", is_filled(&container.volume_devices)),
     ])
 }
@@ -94,7 +116,8 @@ mod tests {
     fn what_does_not_hold_is_named() {
         let spec = json!({"containers": [{"name": "a"}], "shareProcessNamespace": true});
         let spec: PodSpec = serde_json::from_value(spec).expect("a spec");
-        let words = "spec.shareProcessNamespace: not enforced yet, the pod runs without";
+        let words = "spec.shareProcessNamespace: there are no processes and no devices of the host in a sandbox, the pod runs \
+            without";
         assert_eq!(ignored(&spec).as_deref(), Some(words));
         let check = |resources: Value, words: Option<&str>| {
             let spec = json!({"containers": [{"name": "a"}, {"name": "b", "resources": resources}]});

@@ -46,13 +46,10 @@ async fn it_is_started_spoken_to_and_not_started_again() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_asks_for_too_much_says_so_and_leaves_the_pod_alone() {
-    let trial = with_debugger("", json!({"securityContext": {"privileged": true}})).await;
+    let trial = with_debugger("", json!({"volumeDevices": [{"name": "d", "devicePath": "/d"}]})).await;
     let status = trial.status("web");
     let waiting = &debugger(&status)["state"]["waiting"];
-    assert_eq!(
-        waiting["message"],
-        "spec.ephemeralContainers[0].securityContext.privileged: not supported yet"
-    );
+    assert_eq!(waiting["message"], "spec.ephemeralContainers[0].volumeDevices: not supported yet");
     assert!(status["containerStatuses"][0]["state"]["running"].is_object());
     let refused = trial.ask("/containerLogs/default/web/debugger").await;
     let words = "container \"debugger\" in pod \"web\" is waiting to start: CreateContainerError";

@@ -21,6 +21,7 @@ use crate::images::Pin;
 use crate::limits::ContainerLimits;
 use crate::logs::{LogFile, LogStream};
 use crate::node::env::{Surroundings, environment};
+use crate::node::hostname::Hostname;
 use crate::node::images::PulledImage;
 use crate::node::machine::{Attempt, Event, ImageFailure, StartFailure};
 use crate::node::output::{ContainerLog, Output};
@@ -288,7 +289,9 @@ impl Worker {
             return Err(StartFailure::Create("the pod has no place to run".to_owned()));
         };
         let key = self.object.key();
+        let hostname = Hostname::of(pod, self.node.config.network.cluster_domain());
         let around = Surroundings {
+            hostname: hostname.told().map_err(StartFailure::Config)?,
             node_name: &self.node.config.name,
             host_address: self.node.config.address,
             pod_address: interface.address(),
@@ -307,6 +310,7 @@ impl Worker {
         let mut mounts: Vec<Mount> = prepared.root.clone().into_iter().chain(mounts).collect();
         let image = &prepared.image.config;
         let log = self.log_of(&spec.name, run);
+        mounts.extend(self.hosts_file(pod, interface)?);
         let words = self.place_for_words(spec, log.file.path(), &mut mounts)?;
         let ports = spec.ports.iter().flatten().filter_map(|port| {
             let number = u16::try_from(port.container_port).ok()?;
