@@ -3,6 +3,7 @@
 //! [`machine`] decides the life of each pod, `worker` carries it out; one worker per pod, ended with the node.
 //! Workers are told of changes by mail that holds only the newest state, so that nothing queues up.
 
+pub mod allocation;
 pub mod env;
 pub mod eviction;
 mod figures;

@@ -276,6 +276,7 @@ impl PodMachine {
             Event::Mounted(answer) => self.mounted(answer, now, actions),
             Event::SourcesChanged => self.look_again(now),
             Event::Evicted(eviction) => self.evict(eviction, now, actions),
+            Event::Resized(index) => self.replace(index, now, actions),
             Event::Woken => {}
             Event::Image(index, attempt, news) => {
                 if let Some((container, context)) = self.of_attempt(index, attempt) {
@@ -341,6 +342,16 @@ impl PodMachine {
             self.containers.push(added);
         }
         self.plan = plan;
+    }
+
+    fn replace(&mut self, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
+        let terms = Terms { deadline: add(now, self.plan.grace), is_forced: false, has_turn: true };
+        let lasts = |container: &&mut ContainerMachine| container.plan().role != Role::Init;
+        let container = self.containers.get_mut(index).filter(lasts);
+        if let Some(container) = container.filter(|_| self.stop.is_none()) {
+            let words = format!("Container {} resize requires restart", container.name());
+            container.end(index, Cause::Replaced, words, &terms, now, actions);
+        }
     }
 
     fn go_on(&mut self, now: Timestamp, actions: &mut Vec<Action>) {

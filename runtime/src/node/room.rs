@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::quantity::{Format, Quantity};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::machine::Refusal;
@@ -99,12 +99,44 @@ pub(super) struct Room {
     used: Arc<Mutex<Amounts>>,
 }
 
+/// Why a pod that runs is not given more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// The node never has that much.
+    Ever(String),
+    /// Other pods have it.
+    Now(String),
+}
+
 impl Rooms {
     pub(super) fn new(capacity: &Capacity) -> Self {
         Self {
             capacity: [capacity.pods.into(), capacity.cpu_millis, capacity.memory_bytes],
             used: Arc::default(),
         }
+    }
+
+    /// Takes what the pod asks for now in place of what it took, or says what there is too little of.
+    pub(super) fn resize(&self, room: &mut Room, pod: &Pod) -> Result<(), Shortage> {
+        let amounts = asked(pod);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let others: Amounts = std::array::from_fn(|index| used[index].saturating_sub(room.amounts[index]));
+        for (index, (name, _)) in NAMES.into_iter().enumerate() {
+            let (asked, used, capacity) = (amounts[index], others[index], self.capacity[index]);
+            if asked > capacity {
+                let message = format!(
+                    "Node didn't have enough capacity: {name}, requested: {asked}, capacity: {capacity}"
+                );
+                return Err(Shortage::Ever(message));
+            }
+            // What is given back is never refused.
+            if asked > room.amounts[index] && asked > capacity.saturating_sub(used) {
+                return Err(Shortage::Now(short(name, asked, used, capacity)));
+            }
+        }
+        *used = std::array::from_fn(|index| others[index].saturating_add(amounts[index]));
+        room.amounts = amounts;
+        Ok(())
     }
 
     /// Takes what the pod asks for, or says what there is too little of.
@@ -114,10 +146,7 @@ impl Rooms {
         for (index, (name, reason)) in NAMES.into_iter().enumerate() {
             let (asked, used, capacity) = (amounts[index], used[index], self.capacity[index]);
             if asked > 0 && asked > capacity.saturating_sub(used) {
-                let message = format!(
-                    "Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {capacity}"
-                );
-                return Err(Refusal { reason, message });
+                return Err(Refusal { reason, message: short(name, asked, used, capacity) });
             }
         }
         for (used, asked) in used.iter_mut().zip(amounts) {
@@ -137,17 +166,38 @@ impl Drop for Room {
     }
 }
 
+fn short(name: &str, asked: u64, used: u64, capacity: u64) -> String {
+    format!(
+        "Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {capacity}"
+    )
+}
+
+/// What all containers together ask for at the same time: those that come first one after the other, the others beside them.
 fn asked(pod: &Pod) -> Amounts {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let requests = containers.filter_map(|container| container.resources.as_ref()?.requests.as_ref());
-    let mut amounts = [1, 0, 0];
-    for requests in requests {
-        let amount = |name| requests.get(name).and_then(|amount| Quantity::try_from(amount).ok());
-        let unsigned = |amount: i64| u64::try_from(amount).unwrap_or(0);
-        amounts[1] += amount("cpu").map_or(0, |cpu| unsigned(cpu.millis()));
-        amounts[2] += amount("memory").map_or(0, |memory| unsigned(memory.value()));
+    let Some(spec) = &pod.spec else {
+        return [1, 0, 0];
+    };
+    let add = |a: Amounts, b: Amounts| std::array::from_fn(|index| a[index].saturating_add(b[index]));
+    let (mut beside, mut most): (Amounts, Amounts) = ([0; 3], [0; 3]);
+    for first in spec.init_containers.iter().flatten() {
+        let own = requests(first);
+        let now: Amounts = add(beside, own);
+        most = std::array::from_fn(|index| most[index].max(now[index]));
+        if first.restart_policy.as_deref() == Some("Always") {
+            beside = now;
+        }
     }
-    amounts
+    let together: Amounts = spec.containers.iter().map(requests).fold(beside, add);
+    let [_, cpu, memory] = std::array::from_fn(|index| most[index].max(together[index]));
+    [1, cpu, memory]
+}
+
+fn requests(container: &Container) -> Amounts {
+    let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    let amount = |name| requests.and_then(|requests| Quantity::try_from(requests.get(name)?).ok());
+    let unsigned = |amount: i64| u64::try_from(amount).unwrap_or(0);
+    let cpu = amount("cpu").map_or(0, |cpu| unsigned(cpu.millis()));
+    [0, cpu, amount("memory").map_or(0, |memory| unsigned(memory.value()))]
 }
 
 #[cfg(test)]
@@ -177,6 +227,27 @@ mod tests {
         assert_eq!(rooms.take(&pod("0")).expect_err("no room").reason, "OutOfpods");
         drop(first);
         rooms.take(&pod("500m")).expect("room");
+    }
+
+    #[test]
+    fn a_pod_is_given_more_while_there_is_room() {
+        let capacity = Capacity { cpu_millis: 1000, memory_bytes: 1 << 20, storage_bytes: None, pods: 9 };
+        let rooms = Rooms::new(&capacity);
+        let pod = |first: &str, cpu: &str| -> Pod {
+            let container = |cpu: &str| json!({"name": "a", "resources": {"requests": {"cpu": cpu}}});
+            let spec = json!({"initContainers": [container(first)], "containers": [container(cpu)]});
+            serde_json::from_value(json!({"metadata": {}, "spec": spec})).expect("a pod")
+        };
+        let mut room = rooms.take(&pod("300m", "200m")).expect("room");
+        let _other = rooms.take(&pod("0", "500m")).expect("room");
+        assert_eq!(rooms.take(&pod("0", "300m")).expect_err("no room").reason, "OutOfcpu");
+        let words = "Node didn't have enough resource: cpu, requested: 600, used: 500, capacity: 1000";
+        assert_eq!(rooms.resize(&mut room, &pod("300m", "600m")), Err(Shortage::Now(words.to_owned())));
+        let words = "Node didn't have enough capacity: cpu, requested: 2000, capacity: 1000";
+        assert_eq!(rooms.resize(&mut room, &pod("300m", "2")), Err(Shortage::Ever(words.to_owned())));
+        assert_eq!(rooms.resize(&mut room, &pod("300m", "100m")), Ok(()));
+        assert_eq!(rooms.resize(&mut room, &pod("0", "100m")), Ok(()));
+        rooms.take(&pod("0", "400m")).expect("room");
     }
 
     #[test]

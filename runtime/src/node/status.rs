@@ -13,17 +13,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(super) use quality::class;
 
+use super::allocation::{self, Allocation};
 use super::machine::{Condition, ContainerMachine, Health, Phase, PodMachine, State, Termination};
 use super::plan::Role;
 
 /// The status of the pod: what the machine says, and what others have said in `pod`.
-pub fn status(machine: &PodMachine, pod: &Pod, host_address: IpAddr) -> PodStatus {
+pub fn status(machine: &PodMachine, pod: &Pod, allocation: &Allocation, host_address: IpAddr) -> PodStatus {
     let known = pod.status.as_ref();
     let address = machine.address().map(|address| address.to_string());
     let verdict = machine.verdict();
     let list = |is_in: fn(Role) -> bool| -> Vec<ContainerStatus> {
         let listed = machine.containers().iter().filter(|container| is_in(container.plan().role));
-        let listed = listed.map(|container| shortened(container_status(machine, container), machine));
+        let listed = listed.map(|container| {
+            let status = shortened(container_status(machine, container), machine);
+            with_resources(status, pod, allocation)
+        });
         listed.collect()
     };
     let first = list(Role::comes_first);
@@ -32,7 +36,7 @@ pub fn status(machine: &PodMachine, pod: &Pod, host_address: IpAddr) -> PodStatu
         phase: Some(phase(machine.phase()).to_owned()),
         reason: verdict.map(|verdict| verdict.reason.clone()),
         message: verdict.map(|verdict| verdict.message.clone()),
-        conditions: Some(conditions(machine, known)),
+        conditions: Some(conditions(machine, allocation, known)),
         init_container_statuses: (!first.is_empty()).then_some(first),
         container_statuses: Some(list(|role| role == Role::Main)),
         ephemeral_container_statuses: (!added.is_empty()).then_some(added),
@@ -60,18 +64,31 @@ fn phase(phase: Phase) -> &'static str {
 }
 
 /// Ours, but for one that another has set first, and those of others.
-fn conditions(machine: &PodMachine, known: Option<&PodStatus>) -> Vec<PodCondition> {
+fn conditions(machine: &PodMachine, allocation: &Allocation, known: Option<&PodStatus>) -> Vec<PodCondition> {
     let known = known.and_then(|known| known.conditions.as_deref()).unwrap_or_default();
     let find = |name: &str| known.iter().find(|condition| condition.type_ == name);
     let ours = machine.conditions();
-    let is_foreign = |known: &&PodCondition| ours.iter().all(|condition| condition.name != known.type_);
+    let is_ours = |name: &str| {
+        ours.iter().any(|condition| condition.name == name) || allocation::CONDITIONS.contains(&name)
+    };
+    let is_foreign = |known: &&PodCondition| !is_ours(&known.type_);
     let foreign = known.iter().filter(is_foreign);
     let all = ours.iter().map(|condition| match find(condition.name) {
         // The scheduler says when it has placed the pod.
         Some(scheduled) if condition.name == "PodScheduled" => scheduled.clone(),
         _ => pod_condition(condition, machine.plan().generation),
     });
-    all.chain(foreign.cloned()).collect()
+    let obstacle = allocation.obstacle().filter(|_| !machine.phase().is_final());
+    let resize = obstacle.map(|obstacle| PodCondition {
+        type_: obstacle.condition.to_owned(),
+        status: "True".to_owned(),
+        reason: filled(obstacle.reason),
+        message: filled(&obstacle.message),
+        last_transition_time: Some(whole_seconds(obstacle.since)),
+        observed_generation: machine.plan().generation,
+        last_probe_time: None,
+    });
+    all.chain(resize).chain(foreign.cloned()).collect()
 }
 
 fn pod_condition(condition: &Condition, generation: Option<i64>) -> PodCondition {
@@ -112,6 +129,18 @@ fn container_status(machine: &PodMachine, container: &ContainerMachine) -> Conta
         last_state: last.map(|last| terminated(last, last_id)),
         ..ContainerStatus::default()
     }
+}
+
+/// What it has been given, once it has run.
+fn with_resources(status: ContainerStatus, pod: &Pod, allocation: &Allocation) -> ContainerStatus {
+    if status.container_id.is_none() {
+        return status;
+    }
+    let spec = pod.spec.as_ref();
+    let mut first = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let asked = || first.find(|container| container.name == status.name)?.resources.clone();
+    let given = allocation.of_container(&status.name).cloned().or_else(asked).unwrap_or_default();
+    ContainerStatus { allocated_resources: given.requests.clone(), resources: Some(given), ..status }
 }
 
 /// The containers of a pod share the bytes there are for their last words.

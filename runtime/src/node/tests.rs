@@ -8,6 +8,7 @@ mod eviction;
 mod names;
 mod order;
 mod probes;
+mod resize;
 mod restart;
 mod server;
 mod streams;

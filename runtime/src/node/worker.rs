@@ -8,6 +8,7 @@ pub(super) mod limits;
 mod mounts;
 mod probing;
 mod report;
+mod resize;
 mod sizes;
 mod tokens;
 mod words;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::Shared;
+use super::allocation::Allocation;
 use super::hostname::Hostname;
 use super::machine::{Action, Event, Note, PodMachine, Refusal};
 use super::plan::{Former, PodPlan};
@@ -64,6 +66,10 @@ pub(super) struct Worker {
     sizes: Option<Box<Sizes>>,
     limits: Arc<PodLimits>,
     places: Vec<Place>,
+    /// What its containers have been given.
+    allocation: Allocation,
+    /// When to ask again for what they have not.
+    resize_at: Option<Timestamp>,
 }
 
 /// What wakes a worker.
@@ -90,6 +96,7 @@ impl Worker {
         let places = plan.containers.iter().map(|_| Place::default()).collect();
         let limits = limits::of_pod(pod, Currency::Time);
         let reporter = Reporter::new(pod.status.clone().unwrap_or_default());
+        let allocation = Allocation::of(pod);
         let mut worker = Self {
             machine: PodMachine::new(plan, Former::of(pod), node.config.clock.now()),
             node,
@@ -106,6 +113,8 @@ impl Worker {
             sizes: None,
             limits,
             places,
+            allocation,
+            resize_at: None,
         };
         worker.adopt_logs();
         worker
@@ -162,6 +171,9 @@ impl Worker {
                     }
                     self.measure_volumes();
                     self.renew_tokens();
+                    if self.resize_at().is_some_and(|time| time <= self.now()) {
+                        self.resize();
+                    }
                 }
             }
         }
@@ -174,7 +186,7 @@ impl Worker {
         let renewal = renewal.and_then(|tokens| tokens.wake_at());
         let probes = self.places.iter().filter_map(|place| place.beside.wake_at());
         let measuring = self.sizes.as_ref().and_then(|sizes| sizes.wake_at());
-        let deadlines = [self.machine.wake_at(), self.reporter.wake_at(), renewal, measuring];
+        let deadlines = [self.machine.wake_at(), self.reporter.wake_at(), renewal, measuring, self.resize_at()];
         let deadline = deadlines.into_iter().flatten().chain(probes).min();
         let Self { mail, reporter, places, tokens, artifacts, sizes, .. } = self;
         let answers = async {
@@ -223,6 +235,7 @@ impl Worker {
                 let count = plan.containers.len().max(self.places.len());
                 self.places.resize_with(count, Place::default);
                 self.tell(Event::Changed(plan));
+                self.resize();
             }
             Err(error) => warn!(%error, "pod not understood"),
         }
@@ -303,7 +316,7 @@ impl Worker {
             return Err(Refusal { reason: "PodOSNotSupported", message });
         }
         self.node.evictions.admit(self.pod())?;
-        self.room = Some(self.node.rooms.take(self.pod())?);
+        self.room = Some(self.node.rooms.take(&self.allocation.applied(self.pod()))?);
         Ok(())
     }
 
@@ -390,7 +403,7 @@ impl Worker {
         let now = self.now();
         let is_settled =
             self.machine.is_settled() && !self.places.iter().any(|place| place.beside.is_asking_first());
-        let write = self.reporter.next(&self.machine, is_settled, pod, host_address, now);
+        let write = self.reporter.next(&self.machine, is_settled, pod, &self.allocation, host_address, now);
         if let Some(write) = write {
             let client = self.node.config.client.clone();
             self.reporter.begin(write, client, self.object.key(), self.object.uid().to_owned());

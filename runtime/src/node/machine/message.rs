@@ -33,6 +33,8 @@ pub enum Event {
     Hooked(usize, Attempt, Hook, Result<(), String>),
     /// A probe of the container has found something out.
     Found(usize, Attempt, Finding),
+    /// The container is to be given other amounts of what it may use, for which it has to start again.
+    Resized(usize),
     /// A ConfigMap or Secret the pod uses has changed.
     SourcesChanged,
     /// The pod has to go: it uses too much, or the node has too little.

@@ -43,7 +43,7 @@ pub(super) struct Place {
     /// What it uses is counted as long as it lives.
     counted: Option<Counted>,
     /// What it may use and has used, in this run or the last.
-    limits: Option<ContainerLimits>,
+    pub(super) limits: Option<ContainerLimits>,
     /// How it is reached once it runs.
     reached: Option<Reached>,
     /// Where it leaves its last words.
@@ -306,7 +306,9 @@ impl Worker {
             guest_path: mounted.guest_path,
             read_only: mounted.read_only,
         });
-        let limits = limits::of_container(&self.limits, pod, spec).map_err(StartFailure::Config)?;
+        let resources = self.allocation.of_container(&spec.name).or(spec.resources.as_ref());
+        let limits =
+            limits::of_container(&self.limits, pod, spec, resources).map_err(StartFailure::Config)?;
         let mut mounts: Vec<Mount> = prepared.root.clone().into_iter().chain(mounts).collect();
         let image = &prepared.image.config;
         let log = self.log_of(&spec.name, run);

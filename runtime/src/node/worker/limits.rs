@@ -57,18 +57,18 @@ pub(super) fn of_pod(pod: &Pod, currency: Currency) -> Arc<PodLimits> {
     PodLimits::new(currency, limit_bytes(resources), limit_millis(resources))
 }
 
-/// The limits of a container for one run; a sentence if the pod asks for what cannot be understood.
+/// The limits of a container that was given `resources`, for one run; a sentence if the pod asks for what cannot be understood.
 pub(super) fn of_container(
     limits: &PodLimits,
     pod: &Pod,
     spec: &Container,
+    resources: Option<&ResourceRequirements>,
 ) -> Result<ContainerLimits, String> {
-    let amounts = Amounts { fuel_budget: budget(limits, pod, &spec.name)?, ..amounts(spec) };
+    let amounts = Amounts { fuel_budget: budget(limits, pod, &spec.name)?, ..amounts(resources) };
     Ok(ContainerLimits::new(limits, amounts))
 }
 
-fn amounts(spec: &Container) -> Amounts {
-    let resources = spec.resources.as_ref();
+fn amounts(resources: Option<&ResourceRequirements>) -> Amounts {
     let requests = resources.and_then(|resources| resources.requests.as_ref());
     let request = requests.and_then(|requests| Quantity::try_from(requests.get("cpu")?).ok());
     Amounts {
@@ -103,11 +103,11 @@ fn limit(resources: Option<&ResourceRequirements>, name: &str) -> Option<Quantit
     Quantity::try_from(limit).ok().filter(|limit| !limit.is_zero())
 }
 
-fn limit_bytes(resources: Option<&ResourceRequirements>) -> Option<u64> {
+pub(super) fn limit_bytes(resources: Option<&ResourceRequirements>) -> Option<u64> {
     u64::try_from(limit(resources, "memory")?.value()).ok()
 }
 
-fn limit_millis(resources: Option<&ResourceRequirements>) -> Option<u32> {
+pub(super) fn limit_millis(resources: Option<&ResourceRequirements>) -> Option<u32> {
     u32::try_from(limit(resources, "cpu")?.millis()).ok()
 }
 
@@ -125,7 +125,8 @@ mod tests {
             },
         }))
         .expect("a pod");
-        of_container(&of_pod(&pod, currency), &pod, &pod.spec.as_ref().expect("a spec").containers[0])
+        let container = &pod.spec.as_ref().expect("a spec").containers[0];
+        of_container(&of_pod(&pod, currency), &pod, container, container.resources.as_ref())
     }
 
     #[test]

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::json;
 use tracing::{debug, error, warn};
 
+use crate::node::allocation::Allocation;
 use crate::node::machine::{Event, PodMachine};
 use crate::node::status::status;
 
@@ -84,6 +85,7 @@ impl Reporter {
         machine: &PodMachine,
         is_settled: bool,
         pod: &Pod,
+        allocation: &Allocation,
         host_address: IpAddr,
         now: Timestamp,
     ) -> Option<Write> {
@@ -97,7 +99,7 @@ impl Reporter {
             }
             self.patience = None;
             self.is_stale = false;
-            let status = status(machine, pod, host_address);
+            let status = status(machine, pod, allocation, host_address);
             if status != self.written {
                 return Some(Write::Status(Box::new(status)));
             }

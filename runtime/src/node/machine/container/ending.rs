@@ -140,7 +140,7 @@ impl ContainerMachine {
     }
 
     /// Ends a running container, or has one that is being ended end no later than `terms` say.
-    pub(super) fn end(
+    pub(in super::super) fn end(
         &mut self,
         index: usize,
         cause: Cause,
