@@ -61,6 +61,6 @@ mod tests {
         let end = "\ta\n\n# Entries added by HostAliases.\n192.0.2.1\tdb\tDb.example\n";
         assert!(names.file(address).to_string().ends_with(end));
         assert_eq!(names.aliases_of("db.EXAMPLE"), [IpAddr::from([192, 0, 2, 1])]);
-        assert_eq!(names.aliases_of("example"), [IpAddr::from([0; 4]); 0]);
+        assert!(names.aliases_of("example").is_empty());
     }
 }
