@@ -281,6 +281,12 @@ impl Cluster {
         }
     }
 
+    /// Stops the controllers and ends all containers, each with its grace but within `limit`. The pods stay as they are.
+    pub async fn leave(&mut self, limit: Duration) {
+        self.control.shutdown().await;
+        self.node.leave(limit).await;
+    }
+
     /// Stops everything and leaves the objects as they are: the pods start again with the cluster.
     pub async fn close(mut self) {
         self.control.shutdown().await;

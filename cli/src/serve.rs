@@ -27,6 +27,9 @@ use crate::terminal::Terminal;
 use front::Serving;
 use home::Home;
 
+/// How long pods may take at the end: the grace they have unless they say otherwise.
+const LEAVE_WITHIN: Duration = Duration::from_secs(30);
+
 /// How long requests under way may take at the end.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -106,7 +109,7 @@ async fn run(options: ServeOptions, terminal: &Terminal) -> Result<ExitCode> {
     let authorizer = options.authorization.authorizer();
     let access = Access { authority: Arc::clone(&authority), address, authorizer: Arc::clone(&authorizer) };
     config.access = Some(access);
-    let cluster = Cluster::start(config).await?;
+    let mut cluster = Cluster::start(config).await?;
     let serving = Serving::start(&cluster, &authority, authorizer, listener, STOP_WITHIN);
 
     let server = server(address);
@@ -121,6 +124,10 @@ async fn run(options: ServeOptions, terminal: &Terminal) -> Result<ExitCode> {
     notify::notify("STOPPING=1");
     terminal.line(&terminal.dim("stopping"));
     serving.stop().await;
+    tokio::select! {
+        () = cluster.leave(LEAVE_WITHIN) => {}
+        () = signals::interrupted() => {}
+    }
     cluster.close().await;
     Ok(ExitCode::SUCCESS)
 }

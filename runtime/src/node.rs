@@ -30,8 +30,10 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::cache::CacheBuilder;
+use api::clock::add;
 use api::event::Recorder;
 use api::resource::{
     CONFIG_MAPS, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, SECRETS, SERVICES,
@@ -40,6 +42,7 @@ use api::{Cache, Client, Clock, Key, Object};
 use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
 
@@ -115,6 +118,10 @@ struct Shared {
     places: Arc<Places>,
     /// When this process began to be the node.
     started: Timestamp,
+    /// By when all pods are to have ended, once the node is to end.
+    leave: watch::Sender<Option<Timestamp>>,
+    /// Whether they have.
+    is_left: watch::Sender<bool>,
 }
 
 impl Node {
@@ -153,6 +160,8 @@ impl Node {
                 hostname: config.name.clone(),
             }),
             started: config.clock.now(),
+            leave: watch::Sender::new(None),
+            is_left: watch::Sender::new(false),
             config,
         });
         tasks.spawn(registration::keep_alive(Arc::clone(&shared)));
@@ -165,6 +174,18 @@ impl Node {
         Self(shared)
     }
 
+    /// Ends all containers, each with its grace but within `limit`. Their pods stay as they are, and run again with the node.
+    pub async fn leave(&self, limit: Duration) {
+        let clock = &self.0.config.clock;
+        let deadline = add(clock.now(), limit);
+        self.0.leave.send_replace(Some(deadline));
+        let mut is_left = self.0.is_left.subscribe();
+        tokio::select! { biased;
+            _ = is_left.wait_for(|is_left| *is_left) => {}
+            () = clock.sleep_until(add(deadline, LAST_MOMENT)) => warn!("pods left before they had ended"),
+        }
+    }
+
     /// The logs of the containers on this node.
     pub fn output(&self) -> &Output {
         &self.0.output
@@ -175,6 +196,9 @@ impl Node {
         self.0.usage.of(pod)
     }
 }
+
+/// What containers may need beyond the time they are given: those that are asked late have two seconds.
+const LAST_MOMENT: Duration = Duration::from_secs(3);
 
 impl Shared {
     fn folder_of_pod(&self, uid: &str) -> PathBuf {
@@ -203,6 +227,8 @@ struct Agent {
     by_key: BTreeMap<Key, Arc<str>>,
     /// Who uses a ConfigMap or a Secret.
     users: BTreeMap<(Source, Key), BTreeSet<Arc<str>>>,
+    /// By when all are to have ended, if the node ends.
+    leave_by: Option<Timestamp>,
 }
 
 /// How a worker ended.
@@ -226,6 +252,7 @@ impl Agent {
             pods: BTreeMap::new(),
             by_key: BTreeMap::new(),
             users: BTreeMap::new(),
+            leave_by: None,
         }
     }
 
@@ -234,8 +261,20 @@ impl Agent {
         cache.ready().await;
         let postbox = Postbox::subscribe(&cache, &self.shared.config.name);
         self.sweep(&cache);
+        let mut leave = self.shared.leave.subscribe();
+        leave.mark_changed();
         loop {
+            let leaves = self.leave_by.is_some();
+            if leaves && self.workers.is_empty() {
+                self.shared.is_left.send_replace(true);
+            }
             tokio::select! { biased;
+                Ok(()) = leave.changed(), if !leaves => {
+                    self.leave_by = *leave.borrow();
+                    if let Some(by) = self.leave_by {
+                        self.pods.values().for_each(|tenant| tenant.post.send_modify(|mail| mail.leave(by)));
+                    }
+                }
                 Some(ended) = self.workers.join_next() => match ended {
                     Ok((uid, Life::Complete)) => self.dismiss(&cache, &uid),
                     Ok((uid, Life::Panicked)) => {
@@ -275,7 +314,7 @@ impl Agent {
         match self.pods.get(&uid) {
             Some(tenant) => tenant.post.send_modify(|mail| mail.pod_changed(object)),
             // Its life here is over; only the cache still shows it.
-            None if known == Some(uid.clone()) => {}
+            None if known == Some(uid.clone()) || self.leave_by.is_some() => {}
             None => self.employ(object, uid, key),
         }
     }

@@ -114,6 +114,8 @@ pub struct PodMachine {
     stop: Option<Stop>,
     /// Whether the pod's object is gone: there is nobody to report to.
     is_lost: bool,
+    /// Whether the node ends: what becomes of the pod now is not how it ends.
+    is_left: bool,
     /// Why containers wait as long as the pod is not Running.
     problem: Option<Problem>,
     /// Why the pod failed as a whole.
@@ -142,6 +144,7 @@ impl PodMachine {
             stage: Stage::Seen,
             stop: None,
             is_lost: false,
+            is_left: false,
             problem: None,
             verdict: None,
             disruption: None,
@@ -197,6 +200,11 @@ impl PodMachine {
     /// Whether there is nothing left to do for the pod, ever.
     pub fn is_finished(&self) -> bool {
         self.stage == Stage::Gone
+    }
+
+    /// Whether the node ends, so that it goes on when the node does.
+    pub fn is_left(&self) -> bool {
+        self.is_left
     }
 
     /// Whether it waits for its volumes to be made.
@@ -270,6 +278,10 @@ impl PodMachine {
             Event::Gone => {
                 self.is_lost = true;
                 self.stop_by(now);
+            }
+            Event::Leaving(limit) => {
+                self.is_left = true;
+                self.stop_by(add(now, self.plan.grace).min(limit));
             }
             Event::Admitted(answer) => self.admitted(answer, actions),
             Event::Attached(answer) => self.attached(answer, now, actions),
@@ -378,12 +390,13 @@ impl PodMachine {
         if self.is_over() {
             self.end(now, actions);
         }
-        if self.stage == Stage::Ended && self.is_lost {
+        let is_let_go = self.is_lost || self.is_left;
+        if self.stage == Stage::Ended && is_let_go {
             self.stage = Stage::Gone;
         } else if self.stage == Stage::Ended && self.plan.deletion.is_some() {
             self.stage = Stage::Removing;
             actions.push(Action::Remove);
-        } else if self.stage == Stage::Removing && self.is_lost {
+        } else if self.stage == Stage::Removing && is_let_go {
             self.stage = Stage::Gone;
         }
     }

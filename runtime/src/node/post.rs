@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use api::cache::Change;
 use api::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PODS, SECRETS};
 use api::{Cache, Key, Object};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, watch};
 
@@ -19,6 +20,8 @@ pub(super) struct Mail {
     pub(super) object: Object,
     /// Whether it is gone.
     pub(super) is_gone: bool,
+    /// By when it is to have ended, if the node ends.
+    pub(super) leave_by: Option<Timestamp>,
     /// Counts the changes of what the pod shows or takes variables from.
     pub(super) sources: u64,
     /// Why the pod has to go, if it has to.
@@ -30,7 +33,7 @@ pub(super) type Post = watch::Sender<Mail>;
 
 /// Opens the mail of a new worker.
 pub(super) fn open(object: Object) -> (Post, watch::Receiver<Mail>) {
-    watch::channel(Mail { object, is_gone: false, sources: 0, eviction: None })
+    watch::channel(Mail { object, is_gone: false, leave_by: None, sources: 0, eviction: None })
 }
 
 impl Mail {
@@ -45,6 +48,10 @@ impl Mail {
     /// The first reason stays.
     pub(super) fn must_go(&mut self, eviction: Eviction) {
         self.eviction.get_or_insert(eviction);
+    }
+
+    pub(super) fn leave(&mut self, by: Timestamp) {
+        self.leave_by = Some(by);
     }
 
     pub(super) fn sources_changed(&mut self) {

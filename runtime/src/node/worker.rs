@@ -177,7 +177,9 @@ impl Worker {
                 }
             }
         }
-        self.forget();
+        if !self.machine.is_left() {
+            self.forget();
+        }
     }
 
     async fn wake(&mut self) -> Wake {
@@ -186,7 +188,8 @@ impl Worker {
         let renewal = renewal.and_then(|tokens| tokens.wake_at());
         let probes = self.places.iter().filter_map(|place| place.beside.wake_at());
         let measuring = self.sizes.as_ref().and_then(|sizes| sizes.wake_at());
-        let deadlines = [self.machine.wake_at(), self.reporter.wake_at(), renewal, measuring, self.resize_at()];
+        let deadlines =
+            [self.machine.wake_at(), self.reporter.wake_at(), renewal, measuring, self.resize_at()];
         let deadline = deadlines.into_iter().flatten().chain(probes).min();
         let Self { mail, reporter, places, tokens, artifacts, sizes, .. } = self;
         let answers = async {
@@ -227,6 +230,9 @@ impl Worker {
         let mail = self.mail.borrow_and_update().clone();
         if mail.is_gone {
             return self.tell(Event::Gone);
+        }
+        if let Some(limit) = mail.leave_by.filter(|_| !self.machine.is_left()) {
+            return self.tell(Event::Leaving(limit));
         }
         let before = std::mem::replace(&mut self.object, mail.object);
         match self.object.typed::<Pod>() {
@@ -375,7 +381,7 @@ impl Worker {
         });
     }
 
-    /// Gives back everything but the logs, which people still read.
+    /// Gives back everything but the logs, which people still read; and what volumes hold, if the pod goes on later.
     fn release(&mut self) {
         self.places.iter_mut().for_each(Place::abandon);
         self.stay = None;
@@ -384,7 +390,7 @@ impl Worker {
         self.tokens = None;
         self.artifacts = None;
         self.sizes = None;
-        if let Some(volumes) = self.volumes.take()
+        if let Some(volumes) = self.volumes.take().filter(|_| !self.machine.is_left())
             && let Err(error) = volumes.remove()
         {
             warn!(%error, "volumes not removed");
@@ -395,7 +401,11 @@ impl Worker {
         debug!(phase = ?self.machine.phase(), "pod ended");
     }
 
+    /// What becomes of a pod while its node ends is nobody's business: it goes on from what was said of it before.
     fn report(&mut self) {
+        if self.machine.is_left() {
+            return;
+        }
         let host_address = self.node.config.address;
         let Ok(pod) = self.object.typed::<Pod>() else {
             return;

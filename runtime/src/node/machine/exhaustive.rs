@@ -98,6 +98,7 @@ impl World {
 
     fn changes(&self) -> Vec<Event> {
         let mut changes = vec![Event::SourcesChanged, Event::Gone, Event::Resized(0)];
+        changes.push(Event::Leaving(add(self.now, Duration::from_secs(10))));
         for seconds in [30, 5] {
             let mut plan = self.machine.plan.clone();
             plan.deletion = Some(Duration::from_secs(seconds));

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use api::event::Severity;
+use jiff::Timestamp;
 
 use super::super::plan::{PodPlan, PullPolicy};
 use crate::engine::Exit;
@@ -15,6 +16,8 @@ pub enum Event {
     Changed(PodPlan),
     /// The pod's object is gone.
     Gone,
+    /// The node ends, and is to have ended the pod by this time; it runs again when the node does.
+    Leaving(Timestamp),
     /// Whether the node has room for it.
     Admitted(Result<(), Refusal>),
     /// The pod has an address, or why it has none.

@@ -270,6 +270,20 @@ fn a_pod_removed_by_force_is_killed() {
 }
 
 #[test]
+fn a_node_that_ends_takes_the_grace_it_has() {
+    for (limit, words) in [(10, ["Kill(0)"].as_slice()), (60, &[])] {
+        let mut trial = Trial::new(RestartPolicy::Always, &["web"]);
+        trial.tell(Event::Woken);
+        let limit = add(trial.now, Duration::from_secs(limit));
+        let actions = trial.tell(Event::Leaving(limit));
+        assert_eq!(actions, ["Drain", "Killing: Stopping container web", "Terminate(0)"]);
+        assert_eq!(trial.wait(20), words);
+        assert_eq!(trial.exit(0, 143), ["Release"]);
+        assert!(trial.machine.is_finished(), "the object is not removed");
+    }
+}
+
+#[test]
 fn another_image_takes_the_place_of_the_running_one() {
     let mut trial = Trial::new(RestartPolicy::Never, &["web"]);
     trial.tell(Event::Woken);

@@ -61,3 +61,28 @@ async fn only_the_last_two_logs_are_kept_over_restarts() {
     let logs: Vec<String> = trial.files().into_iter().filter(|path| path.starts_with("logs")).collect();
     assert_eq!(logs, ["logs/default_web_uid-web/main/2.log", "logs/default_web_uid-web/main/3.log"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_asked_to_end_ends_its_pods_and_they_go_on_later() {
+    let mut trial = Trial::new("localhost/web:v1", "stop 3s").await;
+    trial.engine.register("localhost/stubborn:v1", "stop never").unwrap();
+    trial.create(trial.pod("web", json!({"volumes": [{"name": "tmp", "emptyDir": {}}]}))).await;
+    let stubborn = json!({"containers": [{"name": "main", "image": "localhost/stubborn:v1"}]});
+    trial.create(trial.pod("stubborn", stubborn)).await;
+    trial.settle().await;
+    trial.leave("pods/uid-web/volumes/tmp/file");
+    let (written, before) = (trial.writes("web"), trial.now());
+    trial.node.leave(Duration::from_secs(10)).await;
+    assert_eq!((before.as_str(), trial.now().as_str()), ("2026-01-01T00:00:00Z", "2026-01-01T00:00:10Z"));
+    trial.create(trial.pod("late", json!({}))).await;
+    trial.settle().await;
+    assert_eq!(trial.writes("web"), written, "nothing is said of the end");
+    assert_eq!(trial.writes("late"), 0, "nothing begins any more");
+    trial.restart().await;
+    for name in ["web", "stubborn"] {
+        let container = trial.status(name)["containerStatuses"][0].clone();
+        assert_eq!((&container["restartCount"], &container["ready"]), (&json!(1), &json!(true)), "{name}");
+    }
+    assert_eq!(trial.status("late")["phase"], "Running");
+    assert_eq!(trial.read("pods/uid-web/volumes/tmp/file"), "left");
+}

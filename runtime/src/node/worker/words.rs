@@ -72,8 +72,12 @@ impl LastWords {
         if !path.starts_with('/') || Path::new(path).components().any(|part| part.as_os_str() == "..") {
             return Err(io::Error::other("must be an absolute path without `..`"));
         }
-        let holds =
-            |mount: &&Mount| Path::new(path).starts_with(&mount.guest_path) && mount.host_path.is_dir();
+        let parent = if parent.is_empty() { "/" } else { parent };
+        // The image's own files need not have a folder for it.
+        let holds = |mount: &&Mount| {
+            let is_within = Path::new(path).starts_with(&mount.guest_path) && mount.host_path.is_dir();
+            is_within && (mount.guest_path != "/" || parent == "/")
+        };
         if let Some(mount) = mounts.iter().filter(holds).max_by_key(|mount| mount.guest_path.len()) {
             let below = Path::new(path).strip_prefix(&mount.guest_path).map_err(io::Error::other)?;
             let mut words = Self { folder: mount.host_path.clone(), name: below.to_owned(), ..Self::none() };
@@ -84,14 +88,13 @@ impl LastWords {
         volumes::remove_tree(&own)?;
         fs::create_dir_all(&own)?;
         let folder = fs::canonicalize(own)?;
-        let guest_path = if parent.is_empty() { "/" } else { parent };
-        let is_beside = |mount: &Mount| Path::new(&mount.guest_path).parent() == Some(Path::new(guest_path));
+        let is_beside = |mount: &Mount| Path::new(&mount.guest_path).parent() == Some(Path::new(parent));
         let (host_path, guest_path) = if mounts.iter().any(is_beside) {
             let file = folder.join(name);
             File::create(&file)?;
             (file, path)
         } else {
-            (folder.clone(), guest_path)
+            (folder.clone(), parent)
         };
         mounts.push(Mount { host_path, guest_path: guest_path.to_owned(), read_only: false });
         Ok(Self { folder, name: name.into(), is_own: true, ..Self::none() })
