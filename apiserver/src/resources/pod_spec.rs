@@ -10,6 +10,7 @@ mod environment;
 mod ephemeral;
 mod probes;
 mod resolution;
+mod restart_rules;
 pub mod scheduling;
 mod security;
 mod volumes;

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::field::FieldError;
 use k8s_openapi::api::core::v1::{Container, PodSpec, VolumeMount};
 
-use super::{PROTOCOLS, amounts, environment, one_of, probes, require, require_name, security};
+use super::{
+    PROTOCOLS, amounts, environment, one_of, probes, require, require_name, restart_rules, security,
+};
 use crate::names::{Form, port_mistake, port_name_mistakes};
 use crate::path::Path;
 
@@ -24,14 +26,7 @@ pub fn check(spec: &PodSpec, volumes: &BTreeSet<&str>, path: &Path<'_>, errors: 
         let path = containers_path.index(index);
         check_container(container, volumes, &mut names, &path, errors);
         probes::check_all(container, &path, errors);
-        if container.restart_policy.is_some() && container.restart_policy_rules.is_none() {
-            one_of(
-                container.restart_policy.as_deref(),
-                &["Always", "Never", "OnFailure"],
-                path.child("restartPolicy"),
-                errors,
-            );
-        }
+        restart_rules::check(container, &path, errors);
     }
     let init_path = path.child("initContainers");
     for (index, container) in spec.init_containers.iter().flatten().enumerate() {
@@ -84,12 +79,10 @@ fn check_image(image: &str, path: Path<'_>, errors: &mut Vec<FieldError>) {
 
 /// Init containers end before the others start, unless they restart always: then they run beside them.
 fn check_init(container: &Container, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    restart_rules::check(container, path, errors);
     match container.restart_policy.as_deref() {
         Some("Always") => probes::check_all(container, path, errors),
-        restart => {
-            if container.restart_policy_rules.is_none() {
-                one_of(restart, &["Always", "Never", "OnFailure"], path.child("restartPolicy"), errors);
-            }
+        _ => {
             let words = "may not be set for init containers without restartPolicy=Always";
             let given = [
                 ("lifecycle", container.lifecycle.is_some()),
