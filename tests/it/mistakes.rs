@@ -60,6 +60,11 @@ async fn each_mistake_is_one_clear_line() -> Result<()> {
             "app.yaml:12: Pod/app: spec.containers[0].image: image \"localhost/ap\" is not in the image store, which has localhost/app:latest; import it with: peapod image import FILE.wasm --as NAME[:TAG]",
         ),
         (
+            "  containers:\n",
+            "  initContainers: [{name: set-up, image: localhost/set-up}]\n  containers:\n",
+            "app.yaml:10: Pod/app: spec.initContainers[0].image: image \"localhost/set-up\" is not in the image store, which has localhost/app:latest; import it with: peapod image import FILE.wasm --as NAME[:TAG]",
+        ),
+        (
             "      image: localhost/app\n",
             "",
             "app.yaml:11: Pod/app: spec.containers[0].image: Required value",

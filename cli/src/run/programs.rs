@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use runtime::engine::wasm::TOOLBOX_IMAGE;
 use runtime::images::{Image, ImageStore, Reference};
 use serde_json::{Value, json};
 
@@ -31,7 +32,7 @@ fn import_one(store: &ImageStore, program: &Path) -> Result<Option<Image>> {
 pub fn stamp(store: &ImageStore, desired: &mut [Desired]) {
     for one in desired {
         let programs: Vec<String> = images(&one.value, TEMPLATE)
-            .filter_map(|(_, image)| store.find(&image.parse().ok()?))
+            .filter_map(|(.., image)| store.find(&image.parse().ok()?))
             .map(|image| format!("{}@{}", image.reference, image.digest))
             .collect();
         let template = one.value.pointer_mut("/spec/template").and_then(Value::as_object_mut);
@@ -50,8 +51,8 @@ pub fn check(store: &ImageStore, desired: &[Desired]) -> Result<(), Mistakes> {
     let mut mistakes = Vec::new();
     for one in desired {
         for spec in [POD, TEMPLATE] {
-            for (index, image) in images(&one.value, spec) {
-                let field = format!("{spec}.containers[{index}].image");
+            for (list, index, image) in images(&one.value, spec) {
+                let field = format!("{spec}.{list}[{index}].image");
                 mistakes.extend(check_one(store, one, &field, image));
             }
         }
@@ -72,7 +73,9 @@ fn check_one(store: &ImageStore, one: &Desired, field: &str, image: &str) -> Opt
 }
 
 fn not_in_store(store: &ImageStore, image: &str) -> String {
-    let known: Vec<String> = store.list().iter().map(|image| image.reference.to_string()).collect();
+    let known = store.list().into_iter().map(|image| image.reference.to_string());
+    // Every store has the shell; naming it here would only distract.
+    let known: Vec<String> = known.filter(|name| name != TOOLBOX_IMAGE).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     format!(
         "image {image:?} is not in the image store, which has {known}; \
@@ -84,10 +87,15 @@ fn not_in_store(store: &ImageStore, image: &str) -> String {
 const POD: &str = "spec";
 const TEMPLATE: &str = "spec.template.spec";
 
+/// Containers of a pod that have images.
+const LISTS: [&str; 2] = ["initContainers", "containers"];
+
 /// The images of the containers below `spec`, by the containers' places.
-fn images<'a>(object: &'a Value, spec: &str) -> impl Iterator<Item = (usize, &'a str)> {
+fn images<'a>(object: &'a Value, spec: &str) -> impl Iterator<Item = (&'static str, usize, &'a str)> {
     let spec = spec.split('.').try_fold(object, |value, field| value.get(field));
-    let containers = spec.and_then(|spec| spec["containers"].as_array());
-    let images = containers.into_iter().flatten().enumerate();
-    images.filter_map(|(index, container)| Some((index, container["image"].as_str()?)))
+    LISTS.into_iter().flat_map(move |list| {
+        let containers = spec.and_then(|spec| spec[list].as_array()).into_iter().flatten();
+        let images = containers.map(|container| container["image"].as_str()).enumerate();
+        images.filter_map(move |(index, image)| Some((list, index, image?)))
+    })
 }
