@@ -203,7 +203,7 @@ impl Kubectl {
         let said = String::from_utf8([output.stdout, output.stderr].concat())?;
         let pod =
             said.split_whitespace().find(|word| word.starts_with("node-debugger-")).context(said.clone())?;
-        let why = "spec.hostIPC: not supported yet";
+        let why = "spec.hostNetwork: not supported yet";
         let message = "{.status.containerStatuses[0].state.waiting.message}";
         let awaited = format!("--for=jsonpath={message}={why}");
         self.succeed(&["wait", &awaited, "--timeout=60s", &format!("pod/{pod}")], b"")?;
